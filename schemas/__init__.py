@@ -1,0 +1,1 @@
+"""The vocabulary that the three services share: events, envelopes, alerts, accounts, topics."""

@@ -1,0 +1,67 @@
+"""The records of `accounts.v1`: the latest summary of each account, for people."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+DataState = Literal["ok", "warming_up", "no_data", "holiday", "too_little_volume", "erased"]
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class AccountSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person sees of an account at a glance; at most 1 kB.
+
+    Attributes:
+        account: The account's id.
+        stamp: Offset in `events.v1` up to which it was folded.
+        arr: Annual recurring revenue, minor units.
+        last_event_at: The newest event, to the hour.
+        states: Per metric, whether its data can be judged.
+        open_alerts: How many alerts are open.
+        quarantined: True while a bug holds the account back.
+        health: Always None until a health score is measured.
+    """
+
+    account: str
+    stamp: int
+    name: str | None = None
+    owner: str | None = None
+    segment: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+    arr: int | None = None
+    currency: str | None = None
+    renewal_on: date | None = None
+    seats: int | None = None
+    health: float | None = None
+    last_event_at: Instant | None = None
+    states: dict[str, str] = msgspec.field(default_factory=dict)
+    open_alerts: int = 0
+    quarantined: bool = False
+    v: int = 1
+
+
+class AccountDays(msgspec.Struct, frozen=True, kw_only=True):
+    """One month of an account's daily series, all metrics.
+
+    Attributes:
+        account: The account's id.
+        month: Such as `2026-05`.
+        metrics: Per metric, units per day of the month, from the first on.
+    """
+
+    account: str
+    month: str
+    metrics: dict[str, list[float]]
+    v: int = 1
+
+
+def days_key(account: str, month: str) -> str:
+    """Return the record key of one month of an account.
+
+    >>> days_key("acct_42", "2026-05")
+    'acct_42/days/2026-05'
+    """
+    return f"{account}/days/{month}"

@@ -1,0 +1,232 @@
+"""CloudEvents 1.0 in JSON, decoded into typed events or refused with field and reason."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from .events import COMPANY, DECODERS, EVERYBODY, SYSTEM, Event, FieldError
+
+ID_LIMIT = 256
+DEPTH_LIMIT = 32
+TIME_LIMIT = 253_370_764_800_000_000
+"""9999-01-01, microseconds: any zone's local day of an earlier instant can be reckoned with."""
+
+_Bounded = Annotated[str, Meta(min_length=1, max_length=ID_LIMIT)]
+
+
+class Incoming(NamedTuple):
+    """An accepted event.
+
+    Attributes:
+        id: Unique per source.
+        source: Who sent it.
+        time: Microseconds since 1970-01-01 UTC, or None where the event has none.
+        account: The account it concerns, or None.
+        event: The typed event.
+        day: The local day of a row that has only a date, days since 1970-01-01, or None.
+    """
+
+    id: str
+    source: str
+    time: int | None
+    account: str | None
+    event: Event
+    day: int | None = None
+
+
+class Refused(NamedTuple):
+    """A refused event.
+
+    Attributes:
+        reason: A code for metrics, such as `invalid` or `unattributed`.
+        field: The field at fault, such as `data.quantity`; empty for the whole event.
+        detail: What is wrong, its bound, and the remedy.
+        id: The event's id as far as it could be read.
+        source: The event's source as far as it could be read.
+    """
+
+    reason: str
+    field: str
+    detail: str
+    id: str = ""
+    source: str = ""
+
+
+def _nothing() -> msgspec.Raw:
+    return msgspec.Raw(b"{}")
+
+
+class CloudEvent(msgspec.Struct, frozen=True, gc=False):
+    """The attributes of a CloudEvent that Ebbwatch reads; others are ignored.
+
+    Attributes:
+        specversion: The version of the CloudEvents specification.
+        id: Unique per source: a second event of the same id and source is a duplicate.
+        source: Who sent it, such as `/api-gateway`.
+        type: The event's type.
+        subject: The account's id.
+        time: RFC 3339 with an offset; when absent, the time at which it was received.
+        data: The event's own fields.
+        data_base64: The same fields, as base64 of their JSON; used instead of `data`.
+    """
+
+    specversion: Literal["1.0"]
+    id: _Bounded
+    source: _Bounded
+    type: _Bounded
+    subject: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    time: Annotated[datetime, Meta(tz=True)] | None = None
+    data: msgspec.Raw = msgspec.field(default_factory=_nothing)
+    data_base64: bytes | None = None
+
+
+class _Identity(msgspec.Struct, gc=False):
+    id: Any = ""
+    source: Any = ""
+
+
+_outer = msgspec.json.Decoder(CloudEvent)
+_identity = msgspec.json.Decoder(_Identity)
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def decode(raw: bytes | msgspec.Raw) -> Incoming | Refused:
+    """Decode one event in structured JSON.
+
+    Args:
+        raw: The bytes of one JSON object.
+
+    Returns:
+        The event, or why it is refused. Nothing is raised for any input.
+    """
+    try:
+        outer = _outer.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return _refused(error, "", *_identify(raw))
+    return _typed(outer)
+
+
+def decode_binary(attributes: dict[str, str], data: bytes | None) -> Incoming | Refused:
+    """Decode one event in binary mode, its attributes given by name without a prefix.
+
+    Args:
+        attributes: Such as `{"id": "e-1", "type": "usage.recorded", ...}`, all text.
+        data: The body, JSON; empty counts as an empty object.
+    """
+    try:
+        outer = msgspec.convert(attributes, CloudEvent)
+    except msgspec.ValidationError as error:
+        who = (attributes.get(name, "")[:ID_LIMIT] for name in ("id", "source"))
+        return _refused(error, "", *who)
+    outer = msgspec.structs.replace(outer, data=msgspec.Raw(data or b"{}"), data_base64=None)
+    return _typed(outer)
+
+
+def too_deep(raw: bytes | msgspec.Raw) -> bool:
+    """Tell whether JSON is nested deeper than `DEPTH_LIMIT`.
+
+    >>> too_deep(b"[" * 33), too_deep(b'{"a": "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["}')
+    (True, False)
+    """
+    text = bytes(raw)
+    if text.count(b"{") + text.count(b"[") <= DEPTH_LIMIT:
+        return False
+    depth = deepest = 0
+    quoted = escaped = False
+    for byte in text:
+        if quoted:
+            quoted = escaped or byte != 0x22
+            escaped = byte == 0x5C and not escaped
+        elif byte == 0x22:
+            quoted = True
+        elif byte in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"}]":
+            depth -= 1
+    return deepest > DEPTH_LIMIT
+
+
+def locate(error: Exception) -> tuple[str, str]:
+    """Tell what a decoder of a Struct found wrong, and where.
+
+    Args:
+        error: What msgspec raised.
+
+    Returns:
+        What is wrong, and the path of the field at fault, such as `lines[0].amount`; empty for the
+        whole value.
+    """
+    detail, at, path = str(error).rpartition(" - at `")
+    if not at:
+        detail, path = path, ""
+    parts = [path.rpartition("$")[2].rstrip("`").lstrip(".")]
+    if detail.startswith("Object missing required field `"):
+        parts.append(detail.split("`")[1])
+    elif isinstance(error.__cause__, FieldError):
+        parts.append(error.__cause__.field)
+    return detail, ".".join(part for part in parts if part)
+
+
+def _typed(outer: CloudEvent) -> Incoming | Refused:
+    decoder = DECODERS.get(outer.type)
+    if decoder is None:
+        return _unknown_type(outer)
+    data = outer.data if outer.data_base64 is None else outer.data_base64
+    try:
+        event = decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return _refused(error, "data", outer.id, outer.source)
+    return _attributed(outer, event)
+
+
+def _unknown_type(outer: CloudEvent) -> Refused:
+    if outer.type in SYSTEM:
+        detail = f"type {outer.type!r} is written by ebbwatch itself; send another type"
+    else:
+        detail = f"type {outer.type!r} is unknown; the known ones are listed in schemas/json"
+    return Refused("unknown_type", "type", detail, outer.id, outer.source)
+
+
+def _attributed(outer: CloudEvent, event: Event) -> Incoming | Refused:
+    if outer.subject is None and not isinstance(event, EVERYBODY + COMPANY):
+        account = getattr(event, "account", None)
+        if account is None:
+            who = getattr(event, "person", None)
+            detail = (
+                f"person {who!r} is not known to belong to an account; send `subject`"
+                if isinstance(who, str)
+                else "the account is missing; send it as `subject`"
+            )
+            return Refused("unattributed", "subject", detail, outer.id, outer.source)
+    else:
+        account = outer.subject
+    time = _micros(outer.time)
+    if time is not None and not 0 < time < TIME_LIMIT:
+        detail = f"time {outer.time} must lie after 1970-01-01 and before 9999-01-01, in UTC"
+        return Refused("invalid", "time", detail, outer.id, outer.source)
+    return Incoming(outer.id, outer.source, time, account, event)
+
+
+def _micros(time: datetime | None) -> int | None:
+    if time is None:
+        return None
+    gap = time - _EPOCH
+    return (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds
+
+
+def _refused(error: Exception, prefix: str, id: str, source: str) -> Refused:
+    detail, field = locate(error)
+    field = ".".join(part for part in (prefix, field) if part)
+    typed = isinstance(error, msgspec.ValidationError | RecursionError)
+    return Refused("invalid" if typed else "broken_json", field, detail, id, source)
+
+
+def _identify(raw: bytes | msgspec.Raw) -> tuple[str, str]:
+    try:
+        found = _identity.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return "", ""
+    return str(found.id)[:ID_LIMIT], str(found.source)[:ID_LIMIT]

@@ -1,0 +1,76 @@
+"""What the services themselves write into the log; never accepted from outside."""
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from .fields import Fields, Id, Text
+
+Micros = Annotated[int, Meta(ge=0, description="Microseconds since 1970-01-01 UTC.")]
+Hour = Annotated[int, Meta(ge=0, description="Hours since 1970-01-01 UTC.")]
+
+
+class ClockTicked(Fields, frozen=True, tag="clock.ticked"):
+    """The clock of a partition: the newest tick holds.
+
+    Attributes:
+        at: The time of the tick.
+        mode: `importing` while history plays, `live` afterwards.
+        complete_until: Per "input/partition", the time up to which it was forwarded.
+        seen: Per source, the hours in which it sent something, since the tick before.
+    """
+
+    at: Micros
+    mode: Literal["importing", "live"]
+    complete_until: dict[str, Micros] = msgspec.field(default_factory=dict)
+    seen: dict[str, list[Hour]] = msgspec.field(default_factory=dict)
+
+
+class RulesApplied(Fields, frozen=True, tag="rules.applied"):
+    """The rule set in force from here on; a smaller number than the one in force is ignored."""
+
+    n: Annotated[int, Meta(ge=1)]
+    content: str
+
+
+class FeedbackGiven(Fields, frozen=True, tag="feedback.given"):
+    """A person judged an alert."""
+
+    alert: Id
+    verdict: Literal["useful", "false_alarm", "known", "too_late"]
+    author: Id | None = None
+
+
+class LevelAccepted(Fields, frozen=True, tag="level.accepted"):
+    """A person says that the level is the new normal."""
+
+    alert: Id
+    author: Id | None = None
+
+
+class SubjectRepaired(Fields, frozen=True, tag="subject.repaired"):
+    """A quarantined subject folds again; its held entries follow."""
+
+    subject: Id
+
+
+class AccountErased(Fields, frozen=True, tag="account.erased"):
+    """Everything about an account is forgotten."""
+
+
+class PersonErased(Fields, frozen=True, tag="person.erased"):
+    """Everything about a person is forgotten."""
+
+    person: Id
+
+
+class PartClosed(Fields, frozen=True, tag="part.closed"):
+    """One partition's share of a summary of a scope's day; newer revisions replace older ones."""
+
+    scope: Text
+    day: date
+    partition: Annotated[int, Meta(ge=0)]
+    values: dict[str, Any]
+    revision: Annotated[int, Meta(ge=0)]

@@ -1,0 +1,139 @@
+"""Every topic that Ebbwatch owns, declared once (design.md §2)."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Final
+
+from .accounts import AccountDays, AccountSummary
+from .alerts import Alert
+from .config import ApiKey, ImportRecord, ModeRecord, RuleSetRecord
+from .envelope import BYTE_LIMIT
+from .rejects import Reject
+
+DEFAULT_PREFIX: Final = "ebbwatch."
+
+
+def _retain(age: timedelta) -> str:
+    return str(int(age.total_seconds() * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic.
+
+    Args:
+        name: Name without the deployment's prefix.
+        holds: What a record is, for a person.
+        key: What the key is.
+        partitioned: True for the deployment's partition count, False for one partition.
+        config: Topic settings that `ebbwatch topics apply` sets and `topics diff` compares.
+        producers: Services that write it.
+        consumers: Services that read it.
+        schema: Type of the values, or None where the values are a service's own bytes.
+    """
+
+    name: str
+    holds: str
+    key: str
+    partitioned: bool
+    config: MappingProxyType[str, str]
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    schema: object = field(default=None)
+
+
+def _config(**settings: str) -> MappingProxyType[str, str]:
+    return MappingProxyType({name.replace("_", "."): value for name, value in settings.items()})
+
+
+_COMPACT = {
+    "cleanup_policy": "compact",
+    "min_compaction_lag_ms": "0",
+    "delete_retention_ms": _retain(timedelta(days=7)),
+    "max_compaction_lag_ms": _retain(timedelta(days=7)),
+}
+
+EVENTS = Topic(
+    name="events.v1",
+    holds="envelopes of at most 500 events of one partition",
+    key="none; the partition is chosen by ingest",
+    partitioned=True,
+    config=_config(
+        cleanup_policy="delete",
+        retention_ms=_retain(timedelta(days=14)),
+        message_timestamp_type="LogAppendTime",
+        max_message_bytes=str(2 * BYTE_LIMIT),
+    ),
+    producers=("ingest", "detector", "alerts"),
+    consumers=("detector",),
+)
+STATE = Topic(
+    name="state.v1",
+    holds="the detector's snapshot",
+    key="subject, or `~ledger...`",
+    partitioned=True,
+    config=_config(**_COMPACT),
+    producers=("detector",),
+    consumers=("detector",),
+)
+ACCOUNTS = Topic(
+    name="accounts.v1",
+    holds="the latest summary of each account, and its daily series by month",
+    key="`<account>`, or `<account>/days/<month>`",
+    partitioned=True,
+    config=_config(**_COMPACT),
+    producers=("detector",),
+    consumers=("alerts",),
+    schema=AccountSummary | AccountDays,
+)
+ALERTS = Topic(
+    name="alerts.v1",
+    holds="the alert log: raised, worsened, eased, cleared",
+    key="account",
+    partitioned=True,
+    config=_config(cleanup_policy="delete", retention_ms=_retain(timedelta(days=400))),
+    producers=("detector", "alerts"),
+    consumers=("alerts",),
+    schema=Alert,
+)
+CASES = Topic(
+    name="cases.v1",
+    holds="the alerts service's snapshot",
+    key="case, or `~ledger...`",
+    partitioned=True,
+    config=_config(**_COMPACT),
+    producers=("alerts",),
+    consumers=("alerts",),
+)
+CONFIG = Topic(
+    name="config.v1",
+    holds="rule sets by number, deployment mode, imports, API keys",
+    key="`rules/<n>`, `mode`, `import`, `keys/<id>`",
+    partitioned=False,
+    config=_config(**_COMPACT),
+    producers=("cli",),
+    consumers=("ingest", "cli"),
+    schema=RuleSetRecord | ModeRecord | ImportRecord | ApiKey,
+)
+REJECTS = Topic(
+    name="rejects.v1",
+    holds="every refusal: raw bytes, reason, where from",
+    key="source",
+    partitioned=True,
+    config=_config(cleanup_policy="delete", retention_ms=_retain(timedelta(days=14))),
+    producers=("ingest", "detector"),
+    consumers=("cli",),
+    schema=Reject,
+)
+
+TOPICS: tuple[Topic, ...] = (EVENTS, STATE, ACCOUNTS, ALERTS, CASES, CONFIG, REJECTS)
+
+
+def full_name(topic: Topic, prefix: str = DEFAULT_PREFIX) -> str:
+    """Return the topic's name in a deployment.
+
+    >>> full_name(EVENTS)
+    'ebbwatch.events.v1'
+    """
+    return prefix + topic.name

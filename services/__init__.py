@@ -1,0 +1,1 @@
+"""The three services of Ebbwatch, what they share, and the command line."""

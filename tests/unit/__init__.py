@@ -1,0 +1,1 @@
+"""Tests without network: the pure floors, in seconds."""

@@ -1,0 +1,188 @@
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from schemas.alerts import SEVERITIES
+from services.detector.primitives.arrays import pick
+from services.detector.primitives.day import DayPrimitive, Series, Verdicts
+from services.detector.primitives.silence import Silence, SilenceParams
+from tests.unit.detector.primitives.reference import account, silence
+from tests.unit.detector.primitives.stories import days, random_series, series
+
+PARAMS = SilenceParams()
+POLICY = SilenceParams(days=30)
+
+
+def verdict(judged: Series, params: SilenceParams = PARAMS) -> str:
+    """Return the first row in a word."""
+    said = Silence.judge(judged, params)
+    assert SEVERITIES[int(said.severity[0])] == "high"
+    if not said.told[0]:
+        assert (said.fires[0], said.clears[0]) == (False, False)
+        return "cannot tell"
+    return "fires" if said.fires[0] else "clears" if said.clears[0] else "quiet"
+
+
+def rhythm(*week: float, silent: int, weeks: int = 20) -> list[float]:
+    """Return weeks of one rhythm that end with an active day, then silence."""
+    return list(week) * weeks + [0.0] * silent
+
+
+DAILY = 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0  # q = 40/56: 18/sqrt = 21.3
+THRICE = 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0  # q = 24/56, 27.5
+TWICE = 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0  # q = 16/56 < .35, 33.7
+WEEKLY = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0  # q = 8/56, 47.6
+FORTNIGHTLY = *[0.0] * 13, 1.0  # q = 4/56, 67.3
+MONTHLY = *[0.0] * 27, 1.0  # q = 2/56, 95.2
+ALWAYS = (1.0,) * 7  # q = 1, 18
+HOLIDAY = range(2, 6)
+
+# fmt: off
+STORIES = [
+    ("every day, 17 days", rhythm(*ALWAYS, silent=17), (), "quiet"),
+    ("every day, 18 days", rhythm(*ALWAYS, silent=18), (), "fires"),
+    ("weekdays, 21 days", rhythm(*DAILY, silent=21), (), "quiet"),
+    ("weekdays, 22 days", rhythm(*DAILY, silent=22), (), "fires"),
+    ("three times a week, 27 days", rhythm(*THRICE, silent=27), (), "quiet"),
+    ("three times a week, 28 days", rhythm(*THRICE, silent=28), (), "fires"),
+    ("weekly, 47 days", rhythm(*WEEKLY, silent=47), (), "quiet"),
+    ("weekly, 48 days", rhythm(*WEEKLY, silent=48), (), "fires"),
+    ("every second week, 67 days", rhythm(*FORTNIGHTLY, silent=67, weeks=9), (), "quiet"),
+    ("every second week, 68 days", rhythm(*FORTNIGHTLY, silent=68, weeks=9), (), "fires"),
+    # 96 days later four of its active days are in sight: the fifth has left the 206 days kept
+    ("monthly, 96 days", rhythm(*MONTHLY, silent=96, weeks=5), (), "cannot tell"),
+    ("dense: a holiday is no silence", rhythm(*DAILY, silent=25), HOLIDAY, "quiet"),
+    ("dense: 22 days beside the holiday", rhythm(*DAILY, silent=26), HOLIDAY, "fires"),
+    ("sparse: a holiday counts", rhythm(*TWICE, silent=34), HOLIDAY, "fires"),
+    ("a masked day says nothing", rhythm(*DAILY, silent=60), (0,), "cannot tell"),
+    ("activity on a masked day is activity", rhythm(*DAILY, silent=0) + [1.0] + [0.0] * 20,
+     (20,), "quiet"),
+    ("four active days", days((30, 0), (4, 1), (60, 0)), (), "cannot tell"),
+    ("five active days", days((30, 0), (5, 1), (61, 0)), (), "fires"),  # q = 5/56: 60.2
+    ("a young account: 5 days, then 61", days((5, 1), (61, 0)), (), "fires"),
+    ("never active", days((206, 0)), (), "cannot tell"),
+    ("back for two days in 14", rhythm(*WEEKLY, silent=60) + days((1, 1), (12, 0), (1, 1)), (),
+     "quiet"),
+    ("back for three", rhythm(*WEEKLY, silent=60) + days((1, 1), (11, 0), (2, 1)), (), "clears"),
+    ("the third is 15 days old", rhythm(*WEEKLY, silent=60) + days((1, 1), (12, 0), (2, 1)), (),
+     "quiet"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("story, counts, masked, said", STORIES, ids=[s[0] for s in STORIES])
+def test_a_story(story: str, counts: list[float], masked: tuple[int, ...], said: str) -> None:
+    assert verdict(series(counts, masked=masked)) == said
+
+
+def test_a_policy_counts_every_day_whatever_the_rhythm() -> None:
+    assert verdict(series(rhythm(*DAILY, silent=29)), POLICY) == "quiet"
+    assert verdict(series(rhythm(*DAILY, silent=30), masked=HOLIDAY), POLICY) == "fires"
+    assert verdict(series(days((20, 0), (1, 1), (30, 0))), POLICY) == "fires"
+    assert verdict(series(days((206, 0))), POLICY) == "cannot tell"
+    assert verdict(series(rhythm(*DAILY, silent=0)), POLICY) == "clears"
+
+
+def test_the_limit_keeps_between_its_bounds() -> None:
+    patient = SilenceParams(pace=150)
+    hasty = SilenceParams(pace=0.1, shortest=5)
+    assert verdict(series(rhythm(*WEEKLY, silent=149, weeks=8)), patient) == "quiet"
+    assert verdict(series(rhythm(*WEEKLY, silent=150, weeks=8)), patient) == "fires"
+    assert verdict(series(rhythm(*DAILY, silent=4)), hasty) == "clears"
+    assert Silence.judge(series(rhythm(*DAILY, silent=5)), hasty).fires.tolist() == [True]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_verdicts_agree_with_the_scalar_formula(seed: int) -> None:
+    judged = random_series(seed, accounts=60)
+    said = Silence.judge(judged, PARAMS)
+    expected = [silence(account(judged, row)) for row in range(60)]
+    assert list(zip(said.told.tolist(), said.fires.tolist(), strict=True)) == expected
+
+
+def whole(said: Verdicts) -> list[Any]:
+    """Return everything that is said of every row."""
+    columns = np.stack([said.fires, said.clears, said.told, said.severity], axis=1).tolist()
+    evidence = [json.dumps(said.because(row), allow_nan=False) for row in range(len(columns))]
+    return [[*row, because] for row, because in zip(columns, evidence, strict=True)]
+
+
+@pytest.mark.parametrize("params", [PARAMS, POLICY], ids=["rhythm", "policy"])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.integers(1, 23),
+    chance=st.randoms(use_true_random=False),
+)
+def test_an_account_gets_the_same_bits_in_any_batch(
+    params: SilenceParams, seed: int, size: int, chance: Any
+) -> None:
+    judged = random_series(seed, accounts=size, width=206)
+    wide = random_series(seed, accounts=size, width=206)
+    order = chance.sample(range(size), size)
+    batch = whole(Silence.judge(judged, params))
+    shuffled = whole(Silence.judge(pick(wide, np.array(order)), params))
+    alone = [whole(Silence.judge(pick(judged, np.array([i])), params))[0] for i in range(size)]
+    assert (alone, shuffled) == (batch, [batch[i] for i in order])
+
+
+def test_more_columns_than_it_reads_change_nothing() -> None:
+    story = rhythm(*MONTHLY, silent=96, weeks=5)
+    narrow, wide = series(story, width=206), series(story, width=235)
+    assert whole(Silence.judge(narrow, PARAMS)) == whole(Silence.judge(wide, PARAMS))
+
+
+def test_the_evidence_holds_every_number_that_is_said() -> None:
+    # DAY is 2026-05-16; 26 days without activity, four of them masked: 22 = ceil(18/sqrt(40/56))
+    said = Silence.judge(series(rhythm(*DAILY, silent=26), masked=HOLIDAY), PARAMS)
+    assert said.because(0) == {
+        "window": {"from": "2026-04-21", "to": "2026-05-16", "days_used": 22},
+        "days_silent": 22,
+        "calendar_days_silent": 26,
+        "limit": 22,
+        "last_active": "2026-04-20",
+        "since_estimate": "2026-04-21",
+        "active_days_of_56": 40,
+        "active_days_of_last_14": 0,
+        "q": 0.714286,
+        "masked_days_count": False,
+        "masked_days": ["2026-05-11", "2026-05-12", "2026-05-13", "2026-05-14"],
+        "thresholds_in_force": {
+            "days": None,
+            "pace": 18.0,
+            "shortest": 5,
+            "longest": 150,
+            "active_days": 5,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "params, bound",
+    [
+        ({"days": 0}, "greater than or equal to 1"),
+        ({"days": 151}, "less than or equal to 150"),
+        ({"pace": 0}, "greater than 0"),
+        ({"longest": 151}, "less than or equal to 150"),
+        ({"shortest": 60, "longest": 50}, r"longest \(50\) must be >= shortest \(60\)"),
+        ({"active_days": 0}, "greater than or equal to 1"),
+        ({"active_days": 57}, "less than or equal to 56"),
+        ({"metric": "@all"}, "'@all' is no flag"),
+        ({"cap": 9}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_bad_parameter_is_refused_with_its_bound(params: dict[str, Any], bound: str) -> None:
+    with pytest.raises(ValidationError, match=bound):
+        SilenceParams(**params)
+
+
+def test_it_is_a_primitive_of_days() -> None:
+    primitive: type[DayPrimitive] = Silence
+    assert primitive.name == "silence"
+    assert (primitive.kind(PARAMS), primitive.history_days(PARAMS)) == ("silence", 206)
+    assert (primitive.kind(POLICY), primitive.history_days(POLICY)) == ("policy_silence", 86)
+    assert primitive.Params.model_validate({"metric": "@core"}) == SilenceParams(metric="@core")
