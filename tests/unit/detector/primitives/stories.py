@@ -22,8 +22,12 @@ def series(
     known: int | None = None,
     swing: float = np.nan,
     width: int = WIDTH,
+    active: int = 0,
 ) -> Series:
-    """Return accounts as a `Series`; `masked` holds lags, and a longer account loses its start."""
+    """Return accounts as a `Series`; `masked` holds lags, and a longer account loses its start.
+
+    `active` counts active days that may have left the columns.
+    """
     counts, mask = np.zeros((len(accounts), width)), np.zeros((len(accounts), width), dtype=bool)
     lengths = [min(width, len(account)) for account in accounts]
     for row, (account, length) in enumerate(zip(accounts, lengths, strict=True)):
@@ -35,6 +39,7 @@ def series(
         masked=mask,
         known=np.array(lengths if known is None else [known] * len(accounts)),
         swings=np.full((len(accounts), SWING_WEEKS), swing),
+        active=np.full(len(accounts), active),
     )
 
 
@@ -57,4 +62,5 @@ def random_series(seed: int, accounts: int, width: int = WIDTH) -> Series:
         masked=rng.random((accounts, width)) < rng.choice([0, 0.05, 0.4], accounts)[:, np.newaxis],
         known=known,
         swings=swings,
+        active=np.zeros(accounts, dtype=np.int64),
     )

@@ -80,6 +80,13 @@ def test_a_story(story: str, counts: list[float], masked: tuple[int, ...], said:
     assert verdict(series(counts, masked=masked)) == said
 
 
+def test_active_days_that_have_left_the_columns_still_make_a_rhythm() -> None:
+    monthly = rhythm(*MONTHLY, silent=96, weeks=5)
+    assert verdict(series(monthly, active=4)) == "cannot tell"
+    assert verdict(series(monthly, active=5)) == "fires"
+    assert verdict(series(days((206, 0)), active=5)) == "cannot tell"
+
+
 def test_a_policy_counts_every_day_whatever_the_rhythm() -> None:
     assert verdict(series(rhythm(*DAILY, silent=29)), POLICY) == "quiet"
     assert verdict(series(rhythm(*DAILY, silent=30), masked=HOLIDAY), POLICY) == "fires"

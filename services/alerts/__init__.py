@@ -1,0 +1,1 @@
+"""Turns alerts into cases and tells the right person."""

@@ -1,0 +1,156 @@
+"""`ebbwatch accounts`: what is counted of an account, read from the snapshot itself."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from schemas import topics
+from schemas.envelope import Entry, Origin, account, decode, encode_entry
+from schemas.events import SubjectRepaired
+from services.commands.session import fail, settings
+from services.settings import ServiceSettings
+
+app = typer.Typer(help="Accounts as they are counted.", no_args_is_help=True)
+
+
+@app.command()
+def show(
+    account_id: Annotated[str | None, typer.Argument(help="The account's id.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Every account, one a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show facts, day buckets, people, episodes and the stamp of an account."""
+    known = settings()
+    if (account_id is None) != everybody:
+        fail("name one account, or give --all")
+    found = False
+    for number in _partitions(known, account_id):
+        for line in asyncio.run(_read(known, number, account_id)):
+            found = True
+            typer.echo(json.dumps(line) if as_json else _for_people(line))
+    if not found and account_id is not None:
+        fail(f"account {account_id!r} has not been counted; the snapshot is up to 30 s old")
+
+
+@app.command()
+def repair(account_id: Annotated[str, typer.Argument(help="The account's id.")]) -> None:
+    """Let a quarantined account fold again, and send the entries that it has missed."""
+    known = settings()
+    sent = asyncio.run(_repair(known, account_id))
+    typer.echo(f"account {account_id!r} is repaired; {sent} held entries were sent again")
+
+
+def _partitions(known: ServiceSettings, account_id: str | None) -> list[int]:
+    from services.partitioning import partition_of
+
+    if account_id is None:
+        return list(range(known.partitions))
+    return [partition_of(account_id, known.partitions)]
+
+
+async def _read(
+    known: ServiceSettings, number: int, account_id: str | None
+) -> list[dict[str, Any]]:
+    partition = await _load(known, number)
+    from services.detector.showing import shown
+
+    wanted = None if account_id is None else account(account_id)
+    return [
+        shown(one, number, partition.stamp)
+        for subject, one in sorted(partition.accounts.items())
+        if wanted in {None, subject}
+    ]
+
+
+async def _load(known: ServiceSettings, number: int) -> Any:
+    from aiokafka.errors import KafkaError
+
+    from services.detector.partition import Partition
+    from services.snapshots import LoadTooSlow, load
+
+    topic = topics.full_name(topics.STATE, known.prefix)
+    try:
+        snapshot = await load(known.kafka, topic, number)
+    except (KafkaError, LoadTooSlow, OSError) as error:
+        fail(f"{topic} cannot be read at {known.kafka}: {error}; is Kafka running?")
+    return Partition.restore(number, known.partitions, snapshot)
+
+
+async def _repair(known: ServiceSettings, account_id: str) -> int:
+    from services.ingest.publisher import publishing
+
+    number = _partitions(known, account_id)[0]
+    partition = await _load(known, number)
+    held = partition.accounts.get(account(account_id))
+    if held is None or held.quarantine is None:
+        fail(f"account {account_id!r} is not quarantined")
+    if held.quarantine.overflow:
+        fail(
+            f"account {account_id!r} holds more entries than its record lists; import its history "
+            "into a new deployment instead"
+        )
+    events = topics.full_name(topics.EVENTS, known.prefix)
+    entries = await _held_entries(known, events, number, held.quarantine.held)
+    repaired = Entry(
+        id=f"repair-{held.quarantine.offset}",
+        source="ebbwatch",
+        time=0,
+        subjects=(),
+        event=SubjectRepaired(subject=account(account_id)),
+    )
+    again = [
+        encode_entry(one) for one in (repaired, *_resent(entries, account(account_id), number))
+    ]
+    async with publishing(known.kafka, events, known.partitions) as publisher:
+        await publisher.publish([(number, one) for one in again])
+    return len(entries)
+
+
+def _resent(entries: list[tuple[int, int, Entry]], subject: str, number: int) -> Iterator[Entry]:
+    """Give held entries an origin of their own, so that a second repair repeats nothing."""
+    for offset, place, entry in entries:
+        origin = Origin(f"repair:{subject}", number, offset, place)
+        yield Entry(entry.id, entry.source, entry.time, (subject,), entry.event, origin, entry.day)
+
+
+async def _held_entries(
+    known: ServiceSettings, topic: str, number: int, held: list[tuple[int, int]]
+) -> list[tuple[int, int, Entry]]:
+    from services.snapshots import messages
+
+    wanted = {tuple(one) for one in held}
+    found: list[tuple[int, int, Entry]] = []
+    async for offset, appended, value in messages(
+        known.kafka, topic, number, held[0][0], held[-1][0]
+    ):
+        for place, entry in decode(value)[0]:
+            if (offset, place) in wanted:
+                timed = entry.time or appended
+                found.append((offset, place, _timed(entry, timed)))
+    if len(found) < len(wanted):
+        fail(f"{len(wanted) - len(found)} held entries are no longer in {topic} (kept 14 days)")
+    return found
+
+
+def _timed(entry: Entry, time: int) -> Entry:
+    return Entry(entry.id, entry.source, time, entry.subjects, entry.event, entry.origin, entry.day)
+
+
+def _for_people(line: dict[str, Any]) -> str:
+    facts = ", ".join(f"{name} {value}" for name, value in line["facts"].items())
+    rows = [f"{line['account']}  (partition {line['partition']}, stamp {line['stamp']})"]
+    rows.append(f"  facts     {facts or 'none'}")
+    for metric, days in line["buckets"].items():
+        newest = list(days.items())[-7:]
+        shown = "  ".join(f"{day} {quantity:g}" for day, quantity in newest)
+        state = line["states"].get(metric, "not judged yet")
+        rows.append(f"  {metric:<9} {state}; {len(days)} days; newest {shown}")
+    rows.append(f"  people    {len(line['people'])}")
+    for one in line["episodes"]:
+        rows.append(f"  episode   {one['rule']} {one['object']}: {one['state']}")
+    if line["quarantine"]:
+        rows.append(f"  QUARANTINED: {line['quarantine']}; run `ebbwatch accounts repair`")
+    return "\n".join(rows)

@@ -1,0 +1,152 @@
+"""What the demo stands on: a platform and services of its own, which end with it."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from services import local, tether
+
+STOP_SECONDS: Final = 12.0
+"""Ingest and detector end within 10 s of a signal (issue 3, point 3)."""
+TAIL_LINES: Final = 15
+DAY_SECONDS: Final = 86_400.0
+
+Tell = Callable[[str], None]
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why, and the remedy."""
+
+
+@contextlib.contextmanager
+def platform(
+    folder: Path, jars: Path, environ: Mapping[str, str], tell: Tell
+) -> Iterator[dict[str, str]]:
+    """Run a Kafka and a Valkey that begin empty, as long as the block lasts.
+
+    Args:
+        folder: The demo's own folder, which is emptied: what an earlier demo left is gone.
+        jars: The broker's jars.
+        environ: May name a Kafka or Redis of one's own, which is then used in place of a local one.
+        tell: Takes each line of progress.
+
+    Yields:
+        The environment of everything that runs on this platform.
+    """
+    try:
+        local.down(folder, tell=lambda _line: None)
+        shutil.rmtree(folder, ignore_errors=True)
+        addresses = local.up(folder, jars=jars, environ=environ, tell=tell)
+        yield {**environ, **addresses.environment()}
+    except local.LocalError as error:
+        raise DemoError(str(error)) from error
+    finally:
+        with _undisturbed():
+            local.down(folder, tell=lambda _line: None)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no impatient second Ctrl-C leave a server behind."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Services:
+    """Ingest and one detector under their supervisor, as a child that cannot outlive this process.
+
+    Args:
+        environ: Their environment.
+        log: Takes what they write.
+    """
+
+    def __init__(self, environ: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        # Source of the defaults: formats.md, environment and ports.
+        self.ingest = f"http://127.0.0.1:{environ.get('EBBWATCH_INGEST_PORT') or 8600}"
+        self.detector = f"http://127.0.0.1:{environ.get('EBBWATCH_DETECTOR_PORT') or 8610}"
+        own = (sys.executable, "-I", "-S", str(tether.__file__), str(os.getpid()))
+        with log.open("wb") as lines:
+            self._process = subprocess.Popen(
+                [*own, sys.executable, "-m", "services", "run"],
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=lines,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def check(self) -> None:
+        """Raise `DemoError` with the last lines of the log if the services have ended."""
+        code = self._process.poll()
+        if code is not None:
+            lines = self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+            last = "\n".join(f"  {line[:300]}" for line in lines)
+            raise DemoError(f"the services ended with {code}; their log {self._log} says:\n{last}")
+
+    def stop(self) -> None:
+        """End them, and wait until they have ended."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+@contextlib.contextmanager
+def running_services(environ: Mapping[str, str], log: Path) -> Iterator[Services]:
+    """Run the services as long as the block lasts."""
+    services = Services(environ, log)
+    try:
+        yield services
+    finally:
+        with _undisturbed():
+            services.stop()
+
+
+def ready(services: Services) -> bool:
+    """Tell whether ingest says that it is ready."""
+    try:
+        with urlopen(f"{services.ingest}/readyz", timeout=2) as answer:
+            return bool(json.load(answer)["ready"])
+    except (URLError, OSError, ValueError):
+        return False
+
+
+def clock_age(services: Services, partitions: int) -> float | None:
+    """Return the age of the oldest partition's clock, seconds; None while not all are known.
+
+    Args:
+        services: The services.
+        partitions: How many partitions there are.
+    """
+    try:
+        with urlopen(f"{services.detector}/metrics", timeout=2) as answer:
+            text = answer.read().decode()
+    except (URLError, OSError):
+        return None
+    found = {
+        family.name: [sample.value for sample in family.samples]
+        for family in text_string_to_metric_families(text)
+    }
+    ages = found.get("ebbwatch_watermark_lag_seconds", [])
+    if len(ages) < partitions:
+        return None
+    # While days are open they are still being judged, however young the clock is.
+    return max(*ages, DAY_SECONDS if sum(found["ebbwatch_open_closings"]) else 0.0)

@@ -1,0 +1,139 @@
+"""`ebbwatch local`, `run`, `serve`: Kafka and Valkey on this machine, and the services."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+
+from schemas.config import MODE_KEY, ModeRecord
+from services.commands.session import FOLDER, environment, fail, settings
+from services.runtime import ExitCode
+
+local = typer.Typer(help="Apache Kafka and Valkey on this machine.", no_args_is_help=True)
+
+Service = Literal["ingest", "detector"]
+
+AWAITED = {
+    "new": "run `ebbwatch import FILE...`, or `ebbwatch live` to start without history",
+    "importing": "history is being imported; if that was interrupted, run the import again",
+    "live": "live",
+}
+
+
+@local.command()
+def up() -> None:
+    """Start Kafka and Valkey; what runs already is left alone."""
+    from services.local import LocalError
+    from services.local import up as start
+
+    try:
+        addresses = start(FOLDER, environ=environment(), tell=typer.echo)
+    except LocalError as error:
+        fail(str(error))
+    typer.echo(f"kafka {addresses.kafka}, redis {addresses.redis_url}")
+
+
+@local.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
+) -> None:
+    """Show what runs; exit 1 if something is down."""
+    from services.local import status as look
+
+    found = look(FOLDER, environ=environment())
+    for one in found:
+        if as_json:
+            typer.echo(json.dumps(asdict(one)))
+        else:
+            pid = f", pid {one.pid}" if one.pid else ""
+            typer.echo(f"{one.name}: {one.state} at {one.address}{pid}")
+    if any(one.state in {"stopped", "silent"} for one in found):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@local.command()
+def down() -> None:
+    """Stop Kafka and Valkey; their data stay."""
+    from services.local import LocalError
+    from services.local import down as stop
+
+    try:
+        stop(FOLDER, tell=typer.echo)
+    except LocalError as error:
+        fail(str(error))
+
+
+def run(
+    detectors: Annotated[int, typer.Option(min=1, max=64, help="How many detectors.")] = 1,
+) -> None:
+    """Start the services and keep them running until Ctrl-C."""
+    from services.supervisor import run as supervise
+
+    mode = asyncio.run(_mode())
+    typer.echo(f"starting ingest and {detectors} detector(s); mode {mode}: {AWAITED[mode]}")
+    code = supervise(commands(detectors), environment(), _print_line)
+    raise typer.Exit(code)
+
+
+def serve(
+    service: Annotated[Service, typer.Argument(help="ingest or detector.")],
+    number: Annotated[int, typer.Option(min=0, max=999, help="Which detector, from 0.")] = 0,
+) -> None:
+    """Run one service in the foreground."""
+    raise typer.Exit(_main(service, number, environment()))
+
+
+def commands(detectors: int) -> dict[str, list[str]]:
+    """Return the services' commands by name.
+
+    Args:
+        detectors: How many detectors, >= 1.
+    """
+    start = [sys.executable, "-m", "services", "serve"]
+    found = {"ingest": [*start, "ingest"]}
+    for number in range(detectors):
+        found[f"detector-{number}"] = [*start, "detector", "--number", str(number)]
+    return found
+
+
+def _main(service: Service, number: int, environ: Mapping[str, str]) -> int:
+    if service == "ingest":
+        from services.ingest.app import main as ingest
+
+        return ingest(environ)
+    from services.detector.app import main as detector
+
+    return detector(_numbered(number, environ))
+
+
+def _numbered(number: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give each detector of one machine a port and a name of its own."""
+    named = {
+        "EBBWATCH_DETECTOR_PORT": str(8610 + number),
+        "EBBWATCH_DETECTOR_INSTANCE": f"detector-{number}",
+    }
+    return {**named, **environ}
+
+
+async def _mode() -> str:
+    from services.config_log import ConfigLog, ConfigUnavailable
+
+    known = settings()
+    try:
+        found = await ConfigLog(known.kafka, known.prefix).read()
+    except ConfigUnavailable as error:
+        fail(str(error))
+    raw = found.get(MODE_KEY)
+    if raw is None:
+        return "new"
+    import msgspec
+
+    return msgspec.json.decode(raw, type=ModeRecord).mode
+
+
+def _print_line(name: str, line: str) -> None:
+    typer.echo(f"{name} | {line}")

@@ -1,0 +1,72 @@
+"""What the commands share: settings from the environment, errors, one line of JSON."""
+
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+import typer
+
+from services.runtime import ExitCode
+from services.settings import (
+    ConfigurationError,
+    ServiceSettings,
+    Settings,
+    load_settings,
+    local_environment,
+)
+
+LOCAL_FOLDER = Path(".ebbwatch")
+
+Outcome = TypeVar("Outcome")
+
+
+def read_settings(cls: type[Settings]) -> Settings:
+    """Return the settings of this environment, or end with 78 naming all that is wrong."""
+    try:
+        return load_settings(cls, local_environment(LOCAL_FOLDER, os.environ))
+    except ConfigurationError as error:
+        fail(str(error), ExitCode.CONFIG)
+
+
+def pepper(settings: ServiceSettings) -> str:
+    """Return what API keys are hashed with, or end with 78 if there is nothing."""
+    if settings.secret_key is None:
+        fail(
+            "EBBWATCH_SECRET_KEY is not set: set it, or EBBWATCH_SECRET_KEY_FILE, to what the "
+            "services use; `ebbwatch local up` makes one for this folder",
+            ExitCode.CONFIG,
+        )
+    return settings.secret_key.get_secret_value()
+
+
+def ask_kafka(kafka: str, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run what talks to Kafka, and end with 1 and a remedy if it does not answer.
+
+    Args:
+        kafka: Bootstrap servers, for the message.
+        work: What to run.
+    """
+    import asyncio
+
+    from aiokafka.errors import KafkaError
+
+    try:
+        return asyncio.run(work)
+    except (KafkaError, OSError, TimeoutError) as error:
+        fail(
+            f"Kafka at {kafka} does not do what was asked: {error or type(error).__name__}. Is it "
+            "running? `ebbwatch local up` starts a local one, EBBWATCH_KAFKA names another"
+        )
+
+
+def show_json(content: object) -> None:
+    """Print one line of JSON."""
+    typer.echo(msgspec.json.encode(content).decode())
+
+
+def fail(message: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
+    """Print an error and end."""
+    typer.echo(message, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,62 @@
+"""Phrases that several explanations share: dates of a record, stretches of days left out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+from services import wording
+from services.wording import listed
+
+Because = Mapping[str, Any]
+
+MASKED_SPANS = 4
+"""Stretches of left-out days that a paragraph names; of more it says how many days they are."""
+
+
+def day(iso: str) -> str:
+    """Return the date of an ISO date or time in words."""
+    return wording.day(date.fromisoformat(iso[:10]))
+
+
+def days(window: Because) -> str:
+    """Return a stretch with `from` and `to` in words."""
+    return wording.days(date.fromisoformat(window["from"]), date.fromisoformat(window["to"]))
+
+
+def length(window: Because) -> int:
+    """Return how many calendar days a stretch with `from` and `to` has, both included."""
+    return (date.fromisoformat(window["to"]) - date.fromisoformat(window["from"])).days + 1
+
+
+def left_out(because: Because) -> list[str]:
+    """Say which days of the window did not count, and why."""
+    masked = [_masked(one) for one in because.get("masked_days", ())]
+    if not masked:
+        return []
+    spans = list(_spans(masked))
+    if len(spans) > MASKED_SPANS:
+        reasons = sorted({reason for _, _, reason in spans if reason})
+        why = f" ({', '.join(reasons)})" if reasons else ""
+        return [f"{len(masked)} days{why} were left out."]
+    told = [_span(first, last, reason) for first, last, reason in spans]
+    return [f"{listed(told)} {'was' if len(masked) == 1 else 'were'} left out."]
+
+
+def _masked(one: str | Because) -> tuple[date, str]:
+    if isinstance(one, str):
+        return date.fromisoformat(one), ""
+    return date.fromisoformat(one["date"]), str(one["reason"])
+
+
+def _spans(masked: Sequence[tuple[date, str]]) -> Iterable[tuple[date, date, str]]:
+    """Yield stretches of following days with one reason."""
+    first = masked[0][0]
+    for (day, reason), (after, why) in pairwise([*masked, (date.max, "")]):
+        if after - day != timedelta(days=1) or why != reason:
+            yield first, day, reason
+            first = after
+
+
+def _span(first: date, last: date, reason: str) -> str:
+    return wording.days(first, last) + (f" ({reason})" if reason else "")

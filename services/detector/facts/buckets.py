@@ -1,0 +1,188 @@
+"""Day buckets: what an account did of each metric on each local day.
+
+A line of buckets is dense and begins at a block boundary, so that a block of thirty days is one
+cold record of the snapshot once it no longer changes (design.md §5.7).
+"""
+
+from array import array
+from collections.abc import Iterator
+
+BLOCK_DAYS = 30
+HOT_DAYS = 16
+"""Days before the judged one in which late data are common; the hot record holds 16 to 46."""
+
+LINE_LIMIT = 200
+"""Metrics per account; a producer that makes up names must not fill the memory."""
+
+TOO_LATE = "too_late"
+SUM_LIMIT = 1 << 62
+SWING_WEEKS = 42
+PEOPLE = "@people"
+"""The line that counts distinct active people; no metric of a producer can have this name."""
+
+
+def block_of(day: int) -> int:
+    """Return the first day of the block in which a day lies.
+
+    >>> block_of(31), block_of(60)
+    (30, 60)
+    """
+    return day - day % BLOCK_DAYS
+
+
+class Line:
+    """One metric's day buckets in thousandths, and its weekly swings.
+
+    Attributes:
+        active: Days that ever had something in them, forgotten ones too.
+        start: First day with data ever seen; the account's history of this metric begins there.
+        first: Day of `values[0]`, a block boundary.
+        values: Thousandths per day.
+        revised: Earliest judged day that late data corrected, or None.
+        revised_after: The day judged last when that happened.
+        week: Week number, `(day + 3) // 7`, of the last swing.
+        swings: Swing numbers of the weeks up to `week`, NaN where there is none.
+    """
+
+    __slots__ = ("active", "first", "revised", "revised_after", "start", "swings", "values", "week")
+
+    def __init__(self, day: int) -> None:
+        """Begin a line at a day."""
+        self.active = 0
+        self.start = day
+        self.first = block_of(day)
+        self.values = array("q", bytes(8 * BLOCK_DAYS))
+        self.revised: int | None = None
+        self.revised_after = 0
+        self.week = 0
+        self.swings = array("d")
+
+    def cover(self, day: int) -> range:
+        """Make room for a day, in whole blocks; return their first days."""
+        first, end = block_of(day), block_of(day) + BLOCK_DAYS
+        if first < self.first:
+            added = range(first, self.first, BLOCK_DAYS)
+            self.values = array("q", bytes(8 * (self.first - first))) + self.values
+            self.first = first
+            return added
+        added = range(self.end, end, BLOCK_DAYS)
+        self.values.frombytes(bytes(8 * BLOCK_DAYS * len(added)))
+        return added
+
+    def at(self, day: int) -> int:
+        """Return a day's sum in thousandths; 0 outside of what is kept."""
+        place = day - self.first
+        return self.values[place] if 0 <= place < len(self.values) else 0
+
+    def trim(self, oldest: int) -> list[int]:
+        """Forget whole blocks before a day; return their first days."""
+        gone = list(range(self.first, min(block_of(oldest), self.end), BLOCK_DAYS))
+        if gone:
+            del self.values[: BLOCK_DAYS * len(gone)]
+            self.first += BLOCK_DAYS * len(gone)
+        return gone
+
+    @property
+    def end(self) -> int:
+        """The first day after the last block."""
+        return self.first + len(self.values)
+
+    def revise(self, day: int, judged: int) -> None:
+        """Note that late data corrected a day that was judged already."""
+        fresh = self.revised is None or self.revised_after != judged
+        self.revised = day if fresh or self.revised is None else min(self.revised, day)
+        self.revised_after = judged
+
+    def block(self, first: int) -> list[int]:
+        """Return the thirty values of a block."""
+        place = first - self.first
+        return self.values[place : place + BLOCK_DAYS].tolist()
+
+    def swing(self, day: int, value: float) -> None:
+        """Keep the swing number of the week that ends with a day."""
+        week = (day + 3) // 7
+        if self.swings:
+            gap = min(week - self.week - 1, SWING_WEEKS)
+            self.swings.extend([float("nan")] * gap)
+        self.swings.append(value)
+        del self.swings[:-SWING_WEEKS]
+        self.week = week
+
+
+class Buckets:
+    """All lines of an account.
+
+    Attributes:
+        lines: By metric.
+        hot_from: First day of the hot record; the blocks before it are cold records.
+        stale: First days of the cold blocks whose record must be written again.
+    """
+
+    __slots__ = ("hot_from", "lines", "stale")
+
+    def __init__(self) -> None:
+        """Begin without a line."""
+        self.lines: dict[str, Line] = {}
+        self.hot_from = 0
+        self.stale: set[int] = set()
+
+    def add(self, metric: str, day: int, amount: int, judged: int, oldest: int) -> str | None:
+        """Add to a day's bucket.
+
+        Args:
+            metric: The line.
+            day: Local day.
+            amount: Thousandths, >= 0.
+            judged: The day judged last: what is not newer is a correction.
+            oldest: The first day that is kept.
+
+        Returns:
+            None, or why nothing was added.
+        """
+        if day < oldest:
+            return TOO_LATE
+        line = self.lines.get(metric)
+        if line is None:
+            if len(self.lines) >= LINE_LIMIT and metric != PEOPLE:
+                return "too_many_metrics"
+            line = self.lines[metric] = Line(day)
+        place = day - line.first
+        if not 0 <= place < len(line.values):
+            self.stale.update(first for first in line.cover(day) if first < self.hot_from)
+            place = day - line.first
+        total = line.values[place] + amount
+        if total > SUM_LIMIT:
+            return "sum_too_large"
+        if amount and total == amount:
+            line.active += 1
+        line.values[place] = total
+        if day < self.hot_from:
+            self.stale.add(block_of(day))
+        if day < line.start:
+            line.start = day
+        if day <= judged:
+            line.revise(day, judged)
+        return None
+
+    def blocks(self) -> Iterator[int]:
+        """Yield the first days of all blocks that some line keeps, in order."""
+        firsts = {
+            first
+            for line in self.lines.values()
+            for first in range(line.first, line.end, BLOCK_DAYS)
+        }
+        yield from sorted(firsts)
+
+    def settle(self, judged: int, oldest: int) -> None:
+        """Move blocks that no longer change into cold records, and forget those that are too old.
+
+        Args:
+            judged: The day judged last; the hot record keeps `HOT_DAYS` before it.
+            oldest: First day that a rule in force can still ask for.
+        """
+        for line in self.lines.values():
+            self.stale.update(line.trim(oldest))
+        hot_from = block_of(judged - HOT_DAYS)
+        if hot_from > self.hot_from:
+            self.stale.update(first for first in self.blocks() if self.hot_from <= first < hot_from)
+            self.hot_from = hot_from

@@ -1,0 +1,248 @@
+"""Judging: rules over accounts, at the end of a day or after an event. Pure."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from schemas.alerts import SEVERITIES
+from schemas.envelope import Entry
+from services.detector import episode as episodes
+from services.detector.calendars import to_date, to_day, weekday
+from services.detector.episode import Episode
+from services.detector.ledger import Closing
+from services.detector.primitives.arrays import pick
+from services.detector.primitives.baseline import states
+from services.detector.primitives.day import DayPrimitive, Series, Verdicts
+from services.detector.primitives.drop import weekly_swing
+from services.detector.primitives.finding import DatePrimitive, Finding
+from services.detector.raising import Applied, Because, Judgement, When, close_retired
+from services.detector.rules import Rule, RuleSet, Variant
+from services.detector.subject import Account
+from services.detector.window import Row, Window, rows_of
+
+SUNDAY = 6
+SWING_DIGITS = 9
+"""Swings are kept rounded, so that they are the same whatever was computed together."""
+
+
+def judge_event(rules: RuleSet, account: Account, entry: Entry, when: When) -> Judgement:
+    """Judge one account after an entry has been folded into it."""
+    out = Judgement()
+    for rule, primitive in rules.event_rules:
+        variant = rule.variant(account.facts.profile.segment)
+        if type(entry.event) not in primitive.wakes(variant.params):
+            continue
+        applied = Applied(out, account, rule, variant, when)
+        asked = (account.facts, entry, when.day, variant.params)
+        for finding in applied.ask(lambda p=primitive, a=asked: p.judge(*a)) or ():  # type: ignore[misc]
+            applied.take(finding)
+    return out
+
+
+def judge_day(rules: RuleSet, accounts: Sequence[Account], closing: Closing) -> Judgement:
+    """Judge accounts at the end of a day.
+
+    Args:
+        rules: The rule set of the closing.
+        accounts: Accounts of the closing's zone, as they are at the end of the day.
+        closing: The day, and what is masked in it.
+
+    Returns:
+        What was found, account by account in the order given; each account's part depends on
+        that account alone.
+    """
+    return _Day(rules, accounts, closing).judge()
+
+
+class _Day:
+    """One batch of accounts at one closing."""
+
+    def __init__(self, rules: RuleSet, accounts: Sequence[Account], closing: Closing) -> None:
+        self.rules = rules
+        self.accounts = accounts
+        self.closing = closing
+        self.window = Window(closing, rules.history_days)
+        self.when = When(closing.day, closing.due, closing.offset, closing.historic, closing.rules)
+        self.out = Judgement()
+        self._built: dict[tuple[str, bool], tuple[list[Row], Series]] = {}
+
+    def judge(self) -> Judgement:
+        self._observe()
+        for rule, primitive in self.rules.day_rules:
+            self._day_rule(rule, primitive)
+        for rule, date_primitive in self.rules.date_rules:
+            for account in self.accounts:
+                self._date_rule(rule, date_primitive, account)
+        for account in self.accounts:
+            self._retire(account)
+        order = {account.id: i for i, account in enumerate(self.accounts)}
+        self.out.alerts.sort(key=lambda alert: order[alert.account])
+        return self.out
+
+    def _observe(self) -> None:
+        """Keep the data state of every line, and once a week its swing."""
+        rows = [
+            Row(account, name, (name,), (line,))
+            for account in self.accounts
+            for name, line in account.facts.buckets.lines.items()
+        ]
+        if not rows:
+            return
+        series = self.window.series(rows)
+        for row, state in zip(rows, states(series).tolist(), strict=True):
+            dark = self.closing.day in self.closing.outages.get(row.object, ())
+            self._note_state(row, "no_data" if dark else state)
+        if weekday(self.closing.day) == SUNDAY:
+            swings = np.round(weekly_swing(series), SWING_DIGITS).tolist()
+            for row, swing in zip(rows, swings, strict=True):
+                if swing == swing:
+                    row.lines[0].swing(self.closing.day, swing)
+                    self.out.changed[row.account.id] = row.account
+
+    def _note_state(self, row: Row, state: str) -> None:
+        if row.account.states.get(row.object) != state:
+            row.account.states[row.object] = state
+            self.out.changed[row.account.id] = row.account
+
+    def _applied(self, rule: Rule, variant: Variant, account: Account) -> Applied:
+        return Applied(self.out, account, rule, variant, self.when)
+
+    def _day_rule(self, rule: Rule, primitive: type[DayPrimitive]) -> None:
+        """Judge by variant: accounts of one segment share their parameters."""
+        variants: dict[int, tuple[Variant, set[str]]] = {}
+        for account in self.accounts:
+            variant = rule.variant(account.facts.profile.segment)
+            if not self._applied(rule, variant, account).off:
+                variants.setdefault(id(variant), (variant, set()))[1].add(account.id)
+        for variant, ids in variants.values():
+            rows, series = self._rows(variant.params.metric, primitive.combines)  # type: ignore[attr-defined]
+            if len(ids) < len(self.accounts):
+                places = [i for i, row in enumerate(rows) if row.account.id in ids]
+                rows, series = (
+                    [rows[i] for i in places],
+                    pick(series, np.array(places, dtype=np.intp)),
+                )
+            if rows:
+                self._judge(rule, primitive, variant, rows, series)
+
+    def _rows(self, selector: str, combined: bool) -> tuple[list[Row], Series]:
+        known = self._built.get((selector, combined))
+        if known is None:
+            rows = rows_of(self.accounts, self.rules, selector, combined)
+            known = self._built[selector, combined] = rows, self.window.series(rows)
+        return known
+
+    def _judge(
+        self,
+        rule: Rule,
+        primitive: type[DayPrimitive],
+        variant: Variant,
+        rows: Sequence[Row],
+        series: Series,
+    ) -> None:
+        """Judge some rows; where that raises, row by row, so that only the culprit suffers."""
+        try:
+            verdicts = primitive.judge(series, variant.params)
+        except (MemoryError, RecursionError):
+            raise
+        except Exception as error:
+            if len(rows) == 1:
+                self._applied(rule, variant, rows[0].account).switch_off(error)
+                return
+            for i, row in enumerate(rows):
+                self._judge(rule, primitive, variant, [row], pick(series, np.array([i])))
+            return
+        for i, row in enumerate(rows):
+            known = row.account.episodes.get(episodes.key(rule.id, row.object))
+            if verdicts.told[i] and (verdicts.fires[i] or known is not None):
+                applied = self._applied(rule, variant, row.account)
+                because = self._because(row, series, verdicts, i)
+                if known is not None and self._withdrawn(primitive, variant, row, known):
+                    applied.close(known, "withdrawn", because)
+                else:
+                    applied.take(_finding(row, verdicts, i), because)
+
+    def _withdrawn(
+        self, primitive: type[DayPrimitive], variant: Variant, row: Row, known: Episode
+    ) -> bool:
+        """Tell whether late data, come since the last closing, take the raising day back."""
+        if not known.open or self.closing.day <= known.raised_on:
+            return False
+        newest = max(known.raised_on, self.closing.day - 1)
+        late = any(
+            line.revised is not None
+            and line.revised <= known.raised_on
+            and line.revised_after >= newest
+            for line in row.lines
+        )
+        if not late:
+            return False
+        again = primitive.judge(self.window.series([row], known.raised_on), variant.params)
+        return bool(again.told[0]) and not bool(again.fires[0])
+
+    def _because(self, row: Row, series: Series, verdicts: Verdicts, i: int) -> Because:
+        """Return the evidence of a row: the record, and all that it was computed from."""
+
+        def because() -> dict[str, Any]:
+            found = verdicts.because(i)
+            masked = [
+                {"date": day, "reason": self.window.reason(row, to_day(date.fromisoformat(day)))}
+                for day in found.get("masked_days", ())
+            ]
+            evidence = {
+                "from": to_date(series.day - self.window.days + 1).isoformat(),
+                "known": int(series.known[i]),
+                "active": int(series.active[i]),
+                "counts": [_number(value) for value in series.counts[i].tolist()],
+                "masked": np.flatnonzero(series.masked[i]).tolist(),
+                "swings": [_number(value) for value in series.swings[i].tolist()],
+            }
+            return found | {
+                "metrics": list(row.names),
+                "masked_days": masked,
+                "evidence": evidence,
+            }
+
+        return because
+
+    def _date_rule(self, rule: Rule, primitive: type[DatePrimitive], account: Account) -> None:
+        variant = rule.variant(account.facts.profile.segment)
+        applied = self._applied(rule, variant, account)
+        asked = (account.facts, self.closing.day, account.states, variant.params)
+        found = applied.ask(lambda: primitive.judge(*asked))
+        if found is None:
+            return
+        for finding in found:
+            applied.take(finding)
+        objects = {finding.object for finding in found}
+        for known in applied.open():
+            if known.object not in objects:
+                applied.close(known, "superseded")
+
+    def _retire(self, account: Account) -> None:
+        """Close alerts of rules that hold no longer for the account."""
+        for known in list(account.episodes.values()):
+            rule = self.rules.by_id.get(known.rule)
+            if rule is None:
+                if known.open:
+                    close_retired(self.out, account, known, self.when)
+                del account.episodes[episodes.key(known.rule, known.object)]
+                self.out.changed[account.id] = account
+                continue
+            applied = self._applied(rule, rule.variant(account.facts.profile.segment), account)
+            if known.open and applied.variant.off:
+                applied.close(known, "superseded")
+
+
+def _finding(row: Row, verdicts: Verdicts, i: int) -> Finding:
+    severity = SEVERITIES[int(verdicts.severity[i])]
+    return Finding(row.object, bool(verdicts.fires[i]), bool(verdicts.clears[i]), severity, {})
+
+
+def _number(value: float) -> float | int | None:
+    """Return a plain JSON number, None for NaN."""
+    if value != value:
+        return None
+    return int(value) if value == int(value) else value

@@ -1,0 +1,227 @@
+"""What a partition remembers beside its accounts: stamp, clock, duplicates, closings."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import msgspec
+
+from schemas.envelope import Entry
+from schemas.events import ClosureDeclared
+from services.detector.calendars import to_day
+from services.detector.recent import HORIZON, RecentIds, digest
+from services.detector.sightings import Sightings
+
+VERSION = 1
+ROOT = "~ledger"
+CLOSURE_LIMIT = 400
+METRIC_LIMIT = 2_000
+SOURCES_PER_METRIC = 20
+
+Channel = Literal["http", "inputs"]
+IMPORT, REPAIR = "import", "repair:"
+"""Inputs whose origin alone tells repetitions apart: they play events that were sent before."""
+
+
+class Closing(msgspec.Struct, omit_defaults=True):
+    """The end of a local day in one time zone, while its accounts are being judged.
+
+    Attributes:
+        due: Microseconds since 1970-01-01 UTC.
+        zone: Time zone of the accounts that it judges.
+        day: The judged local day.
+        rules: Number of the rule set that judges.
+        offset: Message that opened it; accounts that came later are not judged.
+        historic: Whether history was being played.
+        closures: Days that were declared no ordinary days for everybody.
+        outages: Per metric, days on which its sources sent nothing for anybody.
+        cursor: Accounts up to here, in hash order, have been judged.
+    """
+
+    due: int
+    zone: str
+    day: int
+    rules: int
+    offset: int
+    historic: bool
+    closures: list[int] = msgspec.field(default_factory=list)
+    outages: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    cursor: tuple[int, str] = (-1, "")
+
+
+class LedgerRecord(msgspec.Struct, omit_defaults=True):
+    """The ledger's own record; rule sets, sightings and ids have records of their own.
+
+    Attributes:
+        v: Version of the layout.
+        partitions: Partition count of the deployment.
+        stamp: Offset in `events.v1` up to which everything is folded; -1 for nothing.
+        appended: Append time of the message at the stamp, microseconds.
+        clock: The newest tick, microseconds.
+        mode: Mode of the newest tick.
+        rules: Number of the rule set in force; 0 for none.
+        origins: Newest (offset, place) per input and input partition.
+        opened: Per time zone, the newest local day whose closing was opened.
+        closings: Open closings, in order of due.
+        closures: Closures for everybody, (first day, last day).
+        sources: Sources per metric, in the order in which they were seen.
+    """
+
+    v: int
+    partitions: int
+    stamp: int = -1
+    appended: int = 0
+    clock: int = 0
+    mode: str = "new"
+    rules: int = 0
+    origins: dict[str, dict[int, tuple[int, int]]] = msgspec.field(default_factory=dict)
+    opened: dict[str, int] = msgspec.field(default_factory=dict)
+    closings: list[Closing] = msgspec.field(default_factory=list)
+    closures: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    sources: dict[str, list[str]] = msgspec.field(default_factory=dict)
+
+
+class Ledger:
+    """The ledger of one partition.
+
+    Args:
+        partitions: Partition count of the deployment.
+        horizon: Ids remembered per channel.
+    """
+
+    def __init__(self, partitions: int, horizon: int = HORIZON) -> None:
+        """Begin a partition that has folded nothing."""
+        self.record = LedgerRecord(v=VERSION, partitions=partitions)
+        self.ids: dict[Channel, RecentIds] = {
+            "http": RecentIds(horizon),
+            "inputs": RecentIds(horizon),
+        }
+        self.sightings = Sightings()
+        self.rule_sets: dict[int, str] = {}
+        self._changed: dict[str, bytes | None] = {}
+
+    def hashes(self, entries: list[tuple[int, Entry]]) -> list[int]:
+        """Return the identity hashes of some entries, in order; 0 where the origin decides."""
+        return [
+            0
+            if entry.origin is not None
+            and (entry.origin.input == IMPORT or entry.origin.input.startswith(REPAIR))
+            else digest(entry.source, entry.id)
+            for _, entry in entries
+        ]
+
+    def repeated(self, hashes: list[int], entries: list[tuple[int, Entry]]) -> list[bool]:
+        """Tell which entries are known from closed generations, before any is admitted."""
+        http = self.ids["http"].known(hashes)
+        inputs = self.ids["inputs"].known(hashes)
+        return [
+            inputs[i] if entry.origin is not None else http[i]
+            for i, (_, entry) in enumerate(entries)
+        ]
+
+    def admit(self, entry: Entry, hashed: int, repeated: bool) -> str | None:
+        """Remember an entry that is new; tell why it is a duplicate otherwise.
+
+        Args:
+            entry: The entry.
+            hashed: Its identity hash, 0 where the origin alone decides.
+            repeated: Whether a closed generation of ids knows it.
+
+        Returns:
+            None for a new entry, else `origin` or `id`.
+        """
+        origin = entry.origin
+        if origin is not None:
+            newest = self.record.origins.setdefault(origin.input, {})
+            place = (origin.offset, origin.place)
+            if place <= newest.get(origin.partition, (-1, -1)):
+                return "origin"
+            newest[origin.partition] = place
+        if hashed == 0:
+            return None
+        ids = self.ids["http" if origin is None else "inputs"]
+        return None if not repeated and ids.add(hashed) else "id"
+
+    def credit(self, metric: str, source: str) -> None:
+        """Note that a source feeds a metric."""
+        known = self.record.sources.get(metric)
+        if known is None:
+            if len(self.record.sources) < METRIC_LIMIT:
+                self.record.sources[metric] = [source]
+        elif source not in known and len(known) < SOURCES_PER_METRIC:
+            known.append(source)
+
+    def close_for_all(self, closure: ClosureDeclared) -> str | None:
+        """Declare days that are no ordinary days for everybody; return why not, if refused."""
+        span = (to_day(closure.from_), to_day(closure.to))
+        if span in self.record.closures:
+            return None
+        if len(self.record.closures) >= CLOSURE_LIMIT:
+            return "too_many_closures"
+        self.record.closures.append(span)
+        self.record.closures.sort()
+        return None
+
+    def closed_days(self, first: int, last: int) -> list[int]:
+        """Return the days within first..last that a closure for everybody covers."""
+        spans = self.record.closures
+        days = {day for a, b in spans for day in range(max(a, first), min(b, last) + 1)}
+        return sorted(days)
+
+    def apply_rules(self, n: int, content: str) -> None:
+        """Put a rule set in force; open closings keep theirs."""
+        self.record.rules = n
+        self.rule_sets[n] = content
+        self._changed[f"{ROOT}/rules/{n}"] = content.encode()
+        self.drop_rules()
+
+    def drop_rules(self) -> None:
+        """Forget rule sets that neither hold nor are asked for by an open closing."""
+        needed = {closing.rules for closing in self.record.closings} | {self.record.rules}
+        for n in [n for n in self.rule_sets if n not in needed]:
+            del self.rule_sets[n]
+            self._changed[f"{ROOT}/rules/{n}"] = None
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """Yield the records that differ from the last snapshot; the ledger's own always does."""
+        yield from self._changed.items()
+        self._changed = {}
+        for source, raw in self.sightings.changes():
+            yield f"{ROOT}/seen/{source}", raw
+        for channel, ids in self.ids.items():
+            for generation, chunk, value in ids.changes():
+                yield f"{ROOT}/ids/{channel}/{generation}/{chunk}", value
+        yield ROOT, msgspec.msgpack.encode(self.record)
+
+    @classmethod
+    def restore(cls, parts: Mapping[str, bytes], partitions: int, horizon: int) -> "Ledger":
+        """Build a ledger from its records.
+
+        Args:
+            parts: By key, all beginning with `~ledger`; empty for a partition never folded.
+            partitions: Partition count of the deployment today.
+            horizon: Ids remembered per channel.
+
+        Raises:
+            ValueError: If the root is missing beside parts, or of an unknown version.
+        """
+        ledger = cls(partitions, horizon)
+        if not parts:
+            return ledger
+        if ROOT not in parts:
+            raise ValueError("the snapshot has records but no ledger")
+        ledger.record = msgspec.msgpack.decode(parts[ROOT], type=LedgerRecord)
+        if ledger.record.v != VERSION:
+            raise ValueError(f"ledger of version {ledger.record.v}, this code reads {VERSION}")
+        chunks: dict[str, dict[tuple[int, int], bytes]] = {"http": {}, "inputs": {}}
+        for key, raw in parts.items():
+            _, kind, *rest = (*key.split("/", 2), "", "")
+            if kind == "rules":
+                ledger.rule_sets[int(rest[0])] = raw.decode()
+            elif kind == "seen":
+                ledger.sightings.restore(rest[0], raw)
+            elif kind == "ids":
+                channel, generation, chunk = rest[0].split("/")
+                chunks[channel][int(generation), int(chunk)] = raw
+        for name, ids in ledger.ids.items():
+            ids.restore(chunks[name])
+        return ledger

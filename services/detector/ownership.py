@@ -1,0 +1,236 @@
+"""The partitions that this worker owns: taken over, flushed, parked, given up (design.md §5.8)."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from services.detector.partition import Cut, Gap, Partition
+from services.detector.settings import DetectorSettings
+from services.detector.store import CannotOwn, Store
+from services.runtime import ExitCode, Health, die, get_logger
+from services.snapshots import Fenced, LoadTooSlow
+
+ALERT_FLUSH_SECONDS: Final = 0.05
+DIRTY_LIMIT: Final = 20_000
+PENDING_LIMIT: Final = 32 * 1024 * 1024
+LOADS_AT_ONCE: Final = 4
+JUDGED_AT_ONCE: Final = 250
+
+log = get_logger("detector.ownership")
+
+
+@dataclass(slots=True)
+class Owned:
+    """One owned partition.
+
+    Attributes:
+        partition: Its state in memory.
+        store: Where it is written.
+        waiting: Events folded since the last cut, to be acknowledged once they are durable.
+        pending: Their bytes.
+        flushed_at: When the last flush ended, monotonic seconds.
+        lock: One flush at a time.
+    """
+
+    partition: Partition
+    store: Store
+    waiting: list[Any] = field(default_factory=list)
+    pending: int = 0
+    flushed_at: float = field(default_factory=time.monotonic)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def due(self, now: float, interval: float) -> bool:
+        """Tell whether something waits that a flush must not keep waiting longer."""
+        if self.partition.urgent:
+            return now - self.flushed_at >= ALERT_FLUSH_SECONDS
+        if self.pending >= PENDING_LIMIT or self.partition.dirty >= DIRTY_LIMIT:
+            return True
+        return bool(self.waiting) and now - self.flushed_at >= interval
+
+
+class Ownership:
+    """All partitions of one worker.
+
+    Args:
+        settings: The detector's settings.
+        health: Told whether the snapshots are loaded.
+        generation: Asks the consumer group's generation as it is now.
+    """
+
+    def __init__(
+        self, settings: DetectorSettings, health: Health, generation: Callable[[], int]
+    ) -> None:
+        self.owned: dict[int, Owned] = {}
+        self.generation = -1
+        self.rebalances = 0
+        self._settings = settings
+        self._health = health
+        self._now = generation
+        self._loading: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        health.set("snapshots", False, "no partition is assigned yet")
+
+    def positions(self) -> dict[int, int]:
+        """Return where reading goes on, per owned partition."""
+        return {number: owned.partition.stamp + 1 for number, owned in self.owned.items()}
+
+    def fold(self, number: int, generation: int, offset: int, appended: int, event: Any) -> None:
+        """Fold one message, unless it belongs to another generation of the group.
+
+        Args:
+            number: The partition.
+            generation: The generation in which it was fetched.
+            offset: Its offset.
+            appended: Its append time, microseconds.
+            event: The event, acknowledged once its fold is durable.
+        """
+        owned = self.owned.get(number)
+        if owned is None or generation != self.generation or generation != self._now():
+            return
+        try:
+            owned.partition.apply(offset, appended, event.message.value)
+            owned.partition.judge(JUDGED_AT_ONCE)
+        except Gap as gap:
+            die("fold", gap)
+        owned.waiting.append(event)
+        owned.pending += len(event.message.value or b"")
+
+    async def work(self) -> None:
+        """Judge open closings and flush what is due, until cancelled."""
+        while True:
+            busy = False
+            for owned in list(self.owned.values()):
+                busy |= owned.partition.judge(JUDGED_AT_ONCE)
+                await self._flush_if_due(owned)
+                await asyncio.sleep(0)
+            self._report()
+            await asyncio.sleep(0 if busy else ALERT_FLUSH_SECONDS / 2)
+
+    async def _flush_if_due(self, owned: Owned) -> None:
+        interval = self._settings.detector_flush_seconds
+        if owned.due(time.monotonic(), interval) and not owned.lock.locked():
+            # Not awaited: folding goes on while the transaction is under way.
+            task = asyncio.ensure_future(self.flush(owned))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def flush(self, owned: Owned, *, always: bool = False) -> None:
+        """Make everything folded so far durable, and acknowledge it.
+
+        Args:
+            owned: The partition.
+            always: Write the ledger even if nothing waits, to learn whether it is still ours.
+        """
+        async with owned.lock:
+            if not (always or owned.waiting or owned.partition.dirty or owned.partition.urgent):
+                return
+            # Nothing may be awaited between the cut and the swap: they are one moment.
+            cut = owned.partition.cut()
+            done, owned.waiting, owned.pending = owned.waiting, [], 0
+            await self._write(owned, cut)
+            for event in done:
+                event.ack()
+            owned.flushed_at = time.monotonic()
+
+    async def _write(self, owned: Owned, cut: Cut) -> None:
+        try:
+            await owned.store.write(cut)
+        except Fenced as fenced:
+            die(f"flush of partition {owned.partition.number}", fenced)
+        except Exception as error:
+            die(f"flush of partition {owned.partition.number}", error)
+
+    async def revoke(self) -> None:
+        """Stop a running load; write what is folded and keep it parked."""
+        self._health.set("snapshots", False, "partitions are being reassigned")
+        self.generation = -1
+        for task in list(self._loading):
+            task.cancel()
+        await asyncio.gather(*self._loading, return_exceptions=True)
+        await asyncio.gather(*(self.flush(owned) for owned in self.owned.values()))
+
+    async def assign(self, numbers: Iterable[int]) -> None:
+        """Own exactly these partitions: go on with parked ones, load the others.
+
+        Args:
+            numbers: Assigned partitions of `events.v1`.
+        """
+        self.rebalances += 1
+        generation = self._now()
+        wanted = set(numbers)
+        for number in set(self.owned) - wanted:
+            self._give_up(number)
+        gate = asyncio.Semaphore(LOADS_AT_ONCE)
+        self._loading = {
+            asyncio.ensure_future(self._own(number, generation, gate)) for number in wanted
+        }
+        outcomes = await asyncio.gather(*self._loading, return_exceptions=True)
+        self._loading = set()
+        for outcome in outcomes:
+            _judge_outcome(outcome)
+        # A revocation has cancelled the load, or another generation has begun.
+        if self._now() == generation and not any(outcomes):
+            self.generation = generation
+            self._health.set("snapshots", True, f"{len(self.owned)} partitions are loaded")
+            log.info("partitions owned", partitions=sorted(self.owned), generation=generation)
+
+    async def _own(self, number: int, generation: int, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            parked = self.owned.pop(number, None)
+            if parked is not None and await self._still_ours(parked):
+                self.owned[number] = parked
+                return
+            # Whoever is assigned nothing any more must not fence the rightful owner.
+            if self._now() != generation:
+                return
+            store = Store(self._settings, number)
+            try:
+                partition = await store.take_over()
+            except BaseException:
+                await store.close()
+                raise
+            self.owned[number] = Owned(partition, store)
+            log.info("partition loaded", partition=number, stamp=partition.stamp)
+
+    async def _still_ours(self, parked: Owned) -> bool:
+        """Ask Kafka, by one ledger record in the old producer's transaction."""
+        async with parked.lock:
+            try:
+                await parked.store.write(parked.partition.cut())
+            except Fenced:
+                await parked.store.close()
+                return False
+            except Exception as error:
+                die(f"parked partition {parked.partition.number}", error)
+        return True
+
+    def _give_up(self, number: int) -> None:
+        task = asyncio.ensure_future(self.owned.pop(number).store.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Write what is folded and give every partition up."""
+        self.generation = -1
+        await asyncio.gather(*(self.flush(owned) for owned in self.owned.values()))
+        await asyncio.gather(*(owned.store.close() for owned in self.owned.values()))
+        self.owned.clear()
+
+    def _report(self) -> None:
+        for owned in self.owned.values():
+            for failure in owned.partition.failures:
+                log.error(
+                    "contained", account=failure.account, rule=failure.rule, error=failure.error
+                )
+            owned.partition.failures.clear()
+
+
+def _judge_outcome(outcome: BaseException | None) -> None:
+    if isinstance(outcome, CannotOwn):
+        die("take-over", outcome, ExitCode.CONFIG)
+    if isinstance(outcome, LoadTooSlow):
+        die("take-over", outcome, ExitCode.STUCK)
+    if isinstance(outcome, Exception):
+        die("take-over", outcome)

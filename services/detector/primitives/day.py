@@ -1,0 +1,90 @@
+"""What a primitive that judges ended days over arrays is given, and what it answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+SWING_WEEKS = 42
+"""Weekly swing numbers per metric; `drop` reads those of 8 to 41 weeks ago (detection.md §1.4)."""
+
+
+class Params(BaseModel):
+    """Parameters of a primitive; a bad one is refused with its bound, an unknown one by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Daily counts of one metric for a batch of accounts, ending with the judged day.
+
+    Args:
+        day: The judged day, in days since 1970-01-01 (a Thursday) of the accounts' local calendar.
+        counts: Shape (accounts, days), units of the metric, >= 0; the last column is `day`.
+        masked: Shape (accounts, days); True where a day must not be used (holiday, closure,
+            source outage). Missing is never zero: a masked day's count means nothing.
+        known: Shape (accounts,); how many of the last columns belong to the account's own history,
+            0..days. Earlier columns hold 0 and must be treated as not existing.
+        swings: Shape (accounts, SWING_WEEKS); column k is the squared log deviation of the 28-day
+            ratio taken at the weekly close that lies k weeks (7k to 7k + 6 days) before `day`;
+            NaN where there is none.
+        active: Shape (accounts,); days with a count in the account's whole life, at least; those
+            that have left `counts` are among them.
+    """
+
+    day: int
+    counts: Floats
+    masked: Bools
+    known: Ints
+    swings: Floats
+    active: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What a primitive says of each account of a `Series`.
+
+    Args:
+        fires: Shape (accounts,); the condition holds on the judged day.
+        clears: Shape (accounts,); the clear condition holds on the judged day.
+        told: Shape (accounts,); False where the data cannot tell (too little history, frozen):
+            then nothing fires and nothing clears.
+        severity: Shape (accounts,); index into `schemas.alerts.SEVERITIES` where `fires`.
+        because: Evidence of one row, plain JSON values (detection.md §7), asked only for rows that
+            raise, change or clear an alert.
+    """
+
+    fires: Bools
+    clears: Bools
+    told: Bools
+    severity: NDArray[np.int8]
+    because: Callable[[int], dict[str, Any]]
+
+
+class DayPrimitive(Protocol):
+    """A statistical condition over daily counts, judged when a day has ended."""
+
+    name: ClassVar[str]
+    Params: ClassVar[type[Params]]
+    combines: ClassVar[bool]
+    """True to judge all metrics that a flag selects as one series, False to judge each."""
+
+    @staticmethod
+    def kind(params: Any) -> str:
+        """Return the alert kind of formats.md for these parameters."""
+
+    @staticmethod
+    def history_days(params: Any) -> int:
+        """Return how many days of counts `judge` reads, the judged day included."""
+
+    @staticmethod
+    def judge(series: Series, params: Any) -> Verdicts:
+        """Judge every account of `series`; row i depends on row i alone."""

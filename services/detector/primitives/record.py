@@ -1,0 +1,90 @@
+"""The parts of an alert's evidence that several primitives share (detection.md §7): plain JSON."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from scipy.special import betaincinv
+
+from services.detector.primitives.baseline import LAG, WEEKS, Baseline, detectable
+from services.detector.primitives.day import Bools, Floats
+from services.detector.primitives.fall import gain
+
+
+def iso(day: int) -> str:
+    """Return a day since 1970-01-01 as an ISO date."""
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
+
+
+def plain(number: Any) -> float | None:
+    """Return a number as it stands in a record: a plain float of 6 decimals, `None` for NaN."""
+    return None if np.isnan(number) else round(float(number), 6)
+
+
+def span(first: int, last: int, days_used: Any) -> dict[str, Any]:
+    """Return a stretch of days, both ends included, and how many of them counted."""
+    return {"from": iso(first), "to": iso(last), "days_used": int(days_used)}
+
+
+def masked_days(day: int, masked: Bools, known: Any, days: int) -> list[str]:
+    """Return the known masked days among the last `days`, oldest first.
+
+    Args:
+        day: The judged day.
+        masked: Shape (days of the series,); the row of one account, the last column is `day`.
+        known: The account's known days.
+        days: How far back to look.
+    """
+    reach = min(days, int(known), len(masked))
+    lags = np.flatnonzero(masked[::-1][:reach])
+    return [iso(day - int(lag)) for lag in lags[::-1]]
+
+
+def interval90(a: Floats, b: Floats, odds: Floats) -> list[float | None]:
+    """Return the middle 90 % of a rate ratio whose beta-prime posterior is (a, b).
+
+    Args:
+        a: Shape (1,); first parameter, from the window's count.
+        b: Shape (1,); second parameter, from the baseline's count.
+        odds: Shape (1,); expected / baseline count, > 0: the posterior's odds at ratio 1.
+
+    Source:
+        detection.md §1.6: P(ratio < r) = I_{rx/(1+rx)}(a, b); here solved for r.
+    """
+    ends = [betaincinv(a, b, p)[0] for p in (0.05, 0.95)]
+    return [plain(end / (1 - end) / odds[0]) for end in ends]
+
+
+def account(base: Baseline, drift_variance: Floats) -> dict[str, Any]:
+    """Return what the evidence says of the account itself, whatever the window.
+
+    Args:
+        base: The baseline of one account.
+        drift_variance: Shape (1,); tau^2 of detection.md §1.4.
+    """
+    reach = max(0, min(int(base.known[0]) - LAG, 7 * WEEKS))
+    last = base.day - LAG
+    return {
+        "baseline": span(last - reach + 1, last, base.days[0]),
+        "dispersion": plain(base.dispersion[0]),
+        "drift_sd": plain(np.sqrt(drift_variance[0])),
+        "smallest_detectable_drop": plain(detectable(base, drift_variance)[0]),
+        "weekly": [_week(base, weeks_ago) for weeks_ago in range(7, -1, -1)],
+    }
+
+
+def since(base: Baseline, ages: Sequence[int]) -> str:
+    """Return the day since which a lasting fall explains most, ISO; `ages` are the days tried."""
+    rows = list(ages)
+    best = int(np.argmax(gain(base, base.observed[rows], base.expected[rows])[:, 0]))
+    return iso(base.day - rows[best] + 1)
+
+
+def _week(base: Baseline, weeks_ago: int) -> dict[str, float | None]:
+    """Return observed and expected of the seven days that ended so many weeks ago."""
+    near, far = 7 * weeks_ago, 7 * weeks_ago + 7
+    return {
+        "observed": plain(base.observed[far, 0] - base.observed[near, 0]),
+        "expected": plain(base.expected[far, 0] - base.expected[near, 0]),
+    }

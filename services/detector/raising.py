@@ -1,0 +1,252 @@
+"""From findings to alert records: episodes decide, rules yield, bugs are contained."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from schemas.alerts import (
+    SEVERITIES,
+    AccountNow,
+    Alert,
+    AlertCleared,
+    AlertEased,
+    AlertRaised,
+    AlertWorsened,
+    ClearReason,
+)
+from services.detector import episode as episodes
+from services.detector import explanation
+from services.detector.calendars import instant, to_date, to_day
+from services.detector.episode import Change, Episode, Verdict
+from services.detector.facts.buckets import PEOPLE
+from services.detector.primitives.finding import Finding
+from services.detector.rules import Rule, Variant, severity_index
+from services.detector.subject import Account
+from services.detector.window import COMBINED
+
+WHOLE = (COMBINED, PEOPLE)
+"""Objects that are about the whole account: a fall of one of its metrics is a part of them."""
+
+Because = Callable[[], dict[str, Any]]
+
+_RECORDS: dict[str, type[Alert]] = {
+    "raised": AlertRaised,
+    "worsened": AlertWorsened,
+    "eased": AlertEased,
+    "cleared": AlertCleared,
+}
+
+
+class When(NamedTuple):
+    """When something is judged.
+
+    Attributes:
+        day: The local day that is judged, or on which the event came.
+        fired_at: Microseconds UTC that the alert carries.
+        stamp: Offset up to which the account is folded.
+        historic: Whether history is being played.
+        rule_set: Number of the rule set that judges.
+    """
+
+    day: int
+    fired_at: int
+    stamp: int
+    historic: bool
+    rule_set: int
+
+
+class Failure(NamedTuple):
+    """A rule that raised for an account, and is off for it from now on."""
+
+    account: str
+    rule: str
+    error: str
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What judging found.
+
+    Attributes:
+        alerts: Records for the alert log, in a fixed order.
+        changed: Accounts whose episodes, states or swings changed, by id.
+        failures: Rules that raised.
+    """
+
+    alerts: list[Alert] = field(default_factory=list)
+    changed: dict[str, Account] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One rule applied to one account.
+
+    Args:
+        out: Where alerts and changed accounts are collected.
+        account: The account; its episodes change.
+        rule: The rule.
+        variant: The rule as it holds for the account's segment.
+        when: When it is judged.
+    """
+
+    out: Judgement
+    account: Account
+    rule: Rule
+    variant: Variant
+    when: When
+
+    @property
+    def off(self) -> bool:
+        """Whether the rule is off for the account, by decision or because it raised."""
+        return self.variant.off or self.account.off.get(self.rule.id) == self.when.rule_set
+
+    def open(self) -> list[Episode]:
+        """Return the rule's open episodes."""
+        mine = self.account.episodes.values()
+        return [one for one in mine if one.rule == self.rule.id and one.open]
+
+    def ask(self, judge: Callable[[], Sequence[Finding]]) -> Sequence[Finding] | None:
+        """Ask a primitive; one that raises is switched off for the account.
+
+        Returns:
+            The findings, or None where the rule is off or has just raised.
+        """
+        if self.off:
+            return None
+        try:
+            return judge()
+        except (MemoryError, RecursionError):
+            raise
+        except Exception as error:
+            self.switch_off(error)
+            return None
+
+    def switch_off(self, error: Exception) -> None:
+        """Switch the rule off for the account until the next rule set."""
+        self.account.off[self.rule.id] = self.when.rule_set
+        self.out.changed[self.account.id] = self.account
+        what = f"{type(error).__name__}: {error}"
+        self.out.failures.append(Failure(self.account.id, self.rule.id, what))
+
+    def take(self, finding: Finding, because: Because | None = None) -> None:
+        """Take a finding into its episode, and write what changed for people.
+
+        Args:
+            finding: What the primitive says.
+            because: The evidence, asked only when something is written; the finding's otherwise.
+        """
+        key = episodes.key(self.rule.id, finding.object)
+        known = self.account.episodes.get(key)
+        if known is None and not finding.fires:
+            return
+        if self._yields(finding.object):
+            if known is not None and known.open:
+                self.close(known, "superseded")
+            return
+        begin = Episode(self.rule.id, finding.object, "pending", self.when.day)
+        kept, change = episodes.step(
+            known, self._verdict(finding), self.when.day, self.rule.policy, begin
+        )
+        self.out.changed[self.account.id] = self.account
+        if kept is None:
+            self.account.episodes.pop(key, None)
+            return
+        self.account.episodes[key] = kept
+        if change is not None:
+            if change.kind == "raised":
+                kept.alert_id = self._alert_id(kept)
+            self._write(kept, change, because() if because is not None else finding.because)
+
+    def close(self, known: Episode, reason: ClearReason, because: Because | None = None) -> None:
+        """Close an open alert."""
+        change = episodes.close(known, reason, self.rule.policy)
+        self.out.changed[self.account.id] = self.account
+        self._write(known, change, because() if because is not None else {})
+
+    def _yields(self, object_: str) -> bool:
+        """Tell whether a rule that goes first has an open alert about the same, or a part of it."""
+        firsts = self.rule.model.yields_to
+        return bool(firsts) and any(
+            one.open and one.rule in firsts and (one.object == object_ or object_ in WHOLE)
+            for one in self.account.episodes.values()
+        )
+
+    def _verdict(self, finding: Finding) -> Verdict:
+        renewal = self.account.facts.profile.renewal_on
+        left = to_day(renewal) - self.when.day if renewal is not None else None
+        severity = severity_index(self.variant, SEVERITIES.index(finding.severity), left)
+        return Verdict(finding.fires, finding.clears, severity)
+
+    def _alert_id(self, known: Episode) -> str:
+        subject, day = self.account.subject, known.raised_on
+        return episodes.alert_id(subject, self.rule.id, known.object, day, known.ordinal)
+
+    def _write(self, known: Episode, change: Change, because: dict[str, Any]) -> None:
+        kind = self.rule.kind(self.variant)
+        told = because | {"title": self.rule.model.title, "play": self.rule.model.play}
+        if because:
+            told["headline"] = explanation.headline(kind, known.object, because)
+            told["text"] = explanation.explain(kind, known.object, because)
+        fields: dict[str, Any] = {
+            "alert_id": known.alert_id,
+            "account": self.account.id,
+            "rule": self.rule.id,
+            "rule_set": self.when.rule_set,
+            "kind": kind,
+            "object": known.object,
+            "day": to_date(self.when.day),
+            "fired_at": instant(self.when.fired_at),
+            "severity": SEVERITIES[known.severity],
+            "category": self.rule.model.category,
+            "churn_kind": self.rule.model.churn_kind,
+            "historic": self.when.historic,
+            "account_now": account_now(self.account, self.when.stamp),
+            "because": told,
+            "shadow": self.variant.shadow,
+        }
+        if change.reason is not None:
+            fields["reason"] = change.reason
+        self.out.alerts.append(_RECORDS[change.kind](**fields))
+
+
+def account_now(account: Account, stamp: int) -> AccountNow:
+    """Return what routing needs to know of an account.
+
+    Args:
+        account: The account as it is judged.
+        stamp: Offset up to which it is folded.
+    """
+    profile = account.facts.profile
+    return AccountNow(
+        stamp=stamp,
+        owner=profile.owner,
+        name=profile.name,
+        arr=profile.arr,
+        currency=profile.currency,
+        renewal_on=profile.renewal_on,
+    )
+
+
+def close_retired(out: Judgement, account: Account, known: Episode, when: When) -> None:
+    """Close the alert of a rule that has gone: what is left of it is its episode."""
+    out.changed[account.id] = account
+    out.alerts.append(
+        AlertCleared(
+            alert_id=known.alert_id,
+            account=account.id,
+            rule=known.rule,
+            rule_set=when.rule_set,
+            kind="retired",
+            object=known.object,
+            day=to_date(when.day),
+            fired_at=instant(when.fired_at),
+            severity=SEVERITIES[known.severity],
+            category="early_signals",
+            churn_kind="voluntary",
+            historic=when.historic,
+            account_now=account_now(account, when.stamp),
+            because={},
+            reason="superseded",
+        )
+    )

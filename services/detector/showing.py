@@ -1,0 +1,59 @@
+"""An account as one plain JSON object, so that what is counted can be compared from outside."""
+
+from typing import Any
+
+import msgspec
+
+from services.detector.calendars import to_date
+from services.detector.facts.people import SEEN_DAYS
+from services.detector.subject import Account
+
+_HIDDEN = {"stamps", "zone", "zone_from", "zone_before"}
+
+
+def shown(account: Account, partition: int, stamp: int) -> dict[str, Any]:
+    """Return an account's facts, buckets, people, states and episodes (formats.md).
+
+    Args:
+        account: The account.
+        partition: The partition that it belongs to.
+        stamp: Offset up to which that partition is folded.
+
+    Returns:
+        Plain JSON; quantities in units, only days with something in them.
+    """
+    facts = account.facts
+    return {
+        "account": account.id,
+        "partition": partition,
+        "stamp": stamp,
+        "facts": {
+            name: value
+            for name, value in msgspec.to_builtins(facts.profile).items()
+            if name not in _HIDDEN
+        },
+        "contacts": msgspec.to_builtins(facts.contacts),
+        "payments": msgspec.to_builtins(facts.payments),
+        "buckets": {
+            name: {
+                to_date(line.first + place).isoformat(): _units(value)
+                for place, value in enumerate(line.values)
+                if value
+            }
+            for name, line in sorted(facts.buckets.lines.items())
+        },
+        "people": {
+            who: to_date(packed >> SEEN_DAYS).isoformat() for who, packed in sorted(facts.people)
+        },
+        "states": dict(sorted(account.states.items())),
+        "episodes": [
+            msgspec.to_builtins(one) | {"rule": one.rule, "object": one.object}
+            for _, one in sorted(account.episodes.items())
+        ],
+        "quarantine": account.quarantine.error if account.quarantine else None,
+        "rules_off": sorted(account.off),
+    }
+
+
+def _units(value: int) -> int | float:
+    return value // 1000 if value % 1000 == 0 else value / 1000

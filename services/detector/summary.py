@@ -1,0 +1,87 @@
+"""What people are shown of an account: its summary, and its daily series by month. Pure."""
+
+from datetime import date
+
+import msgspec
+
+from schemas.accounts import AccountDays, AccountSummary
+from services.detector.calendars import HOUR_US, instant, to_date, to_day
+from services.detector.subject import Account
+
+
+def of(account: Account, stamp: int) -> AccountSummary:
+    """Return an account's summary.
+
+    Args:
+        account: The account.
+        stamp: Offset up to which it is folded.
+    """
+    profile = account.facts.profile
+    return AccountSummary(
+        account=account.id,
+        stamp=stamp,
+        name=profile.name,
+        owner=profile.owner,
+        segment=profile.segment,
+        country=profile.country,
+        timezone=profile.timezone,
+        arr=profile.arr,
+        currency=profile.currency,
+        renewal_on=profile.renewal_on,
+        seats=profile.seats,
+        last_event_at=instant(account.last_hour * HOUR_US) if account.last_hour else None,
+        states=dict(sorted(account.states.items())[:SHOWN_STATES]),
+        open_alerts=sum(one.open for one in account.episodes.values()),
+        quarantined=account.quarantine is not None,
+    )
+
+
+SHOWN_STATES = 20
+"""Metrics whose data state a summary carries, so that it stays within 1 kB."""
+
+
+def comparable(shown: AccountSummary) -> bytes:
+    """Return what must differ for a summary to be written again: everything but the stamp."""
+    return msgspec.msgpack.encode(msgspec.structs.replace(shown, stamp=0))
+
+
+def month_start(day: int) -> int:
+    """Return the first day of the month in which a day lies, as day numbers."""
+    return day - to_date(day).day + 1
+
+
+def month(account: Account, first: date) -> AccountDays:
+    """Return an account's daily series of a month.
+
+    Args:
+        account: The account.
+        first: The first day of the month.
+    """
+    begin = to_day(first)
+    days = range(begin, month_start(begin + 31))
+    return AccountDays(
+        account=account.id,
+        month=first.isoformat()[:7],
+        metrics={
+            name: [line.at(day) / 1000 for day in days]
+            for name, line in sorted(account.facts.buckets.lines.items())
+            if line.first < days.stop and line.end > begin
+        },
+    )
+
+
+def shows(account: Account, day: int, historic: bool) -> bool:
+    """Tell whether a closed day changes a month that people are shown.
+
+    Args:
+        account: The account.
+        day: The closed day.
+        historic: While history plays, a month is written once, when it is over.
+    """
+    if historic and to_date(day + 1).day != 1:
+        return False
+    first = month_start(day) if historic else day
+    lines = account.facts.buckets.lines.values()
+    return any(
+        line.end > first and any(line.at(one) for one in range(first, day + 1)) for line in lines
+    )

@@ -1,0 +1,161 @@
+"""Accounts' day buckets as the arrays that primitives judge, with what is masked and why."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.detector import calendars
+from services.detector.facts.buckets import SWING_WEEKS, Line
+from services.detector.ledger import Closing
+from services.detector.primitives.day import Bools, Floats, Series
+from services.detector.rules import RuleSet
+from services.detector.subject import Account
+
+COMBINED = "activity"
+"""Object of a rule that judges several metrics as one."""
+
+
+class Row(NamedTuple):
+    """One series to judge: lines of one account, added up.
+
+    Attributes:
+        account: The account.
+        object: The metric's name, or `activity` for several as one.
+        names: The lines' names.
+        lines: The lines.
+    """
+
+    account: Account
+    object: str
+    names: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+def rows_of(
+    accounts: Iterable[Account], rules: RuleSet, selector: str, combined: bool
+) -> list[Row]:
+    """Return the series that a metric selector takes.
+
+    Args:
+        accounts: Accounts to look at.
+        rules: They know the flags of the metrics.
+        selector: A metric's name or a flag.
+        combined: One row per account, all its lines added up, instead of one per line.
+    """
+    rows: list[Row] = []
+    for account in accounts:
+        taken = [
+            (name, line)
+            for name, line in account.facts.buckets.lines.items()
+            if rules.selects(selector, name)
+        ]
+        if combined and taken:
+            names, lines = zip(*taken, strict=True)
+            object_ = COMBINED if selector.startswith("@") else selector
+            rows.append(Row(account, object_, names, lines))
+        elif not combined:
+            rows.extend(Row(account, name, (name,), (line,)) for name, line in taken)
+    return rows
+
+
+@dataclass(slots=True)
+class Window:
+    """The days up to the one that a closing judges.
+
+    Args:
+        closing: Its closures and outages mask days.
+        days: How many days, the judged one included.
+    """
+
+    closing: Closing
+    days: int
+    _masks: dict[tuple[str | None, tuple[str, ...], int], Bools] = field(default_factory=dict)
+
+    def series(self, rows: Sequence[Row], day: int | None = None) -> Series:
+        """Return the arrays of some rows.
+
+        Args:
+            rows: As `rows_of` gives them.
+            day: The last day; the closing's unless an earlier one is judged again.
+        """
+        last = self.closing.day if day is None else day
+        first = last - self.days + 1
+        counts = np.zeros((len(rows), self.days))
+        masked = np.empty((len(rows), self.days), dtype=np.bool_)
+        known = np.empty(len(rows), dtype=np.int64)
+        swings = np.full((len(rows), SWING_WEEKS), np.nan)
+        active = np.empty(len(rows), dtype=np.int64)
+        for i, row in enumerate(rows):
+            for line in row.lines:
+                _fill(counts[i], line, first)
+            masked[i] = self._mask(row, last)
+            start = min(line.start for line in row.lines)
+            active[i] = max(line.active for line in row.lines)
+            known[i] = min(max(last - start + 1, 0), self.days)
+            if len(row.lines) == 1:
+                _fill_swings(swings[i], row.lines[0], last)
+        counts /= 1000.0
+        return Series(last, counts, masked, known, swings, active)
+
+    def reason(self, row: Row, day: int) -> str:
+        """Return why a day is masked for a row."""
+        profile = row.account.facts.profile
+        if any(first <= day <= last for first, last in profile.closures):
+            return "closure"
+        if day in self.closing.closures:
+            return "closure for everybody"
+        return calendars.reason(profile.country, day) or "no data from its source"
+
+    def _mask(self, row: Row, last: int) -> Bools:
+        profile = row.account.facts.profile
+        shared = self._shared_mask(profile.country, row.names, last)
+        if not profile.closures:
+            return shared
+        own = shared.copy()
+        first = last - self.days + 1
+        for begin, end in profile.closures:
+            if end >= first and begin <= last:
+                own[max(begin - first, 0) : end - first + 1] = True
+        return own
+
+    def _shared_mask(self, country: str | None, names: tuple[str, ...], last: int) -> Bools:
+        key = (country, names, last)
+        known = self._masks.get(key)
+        if known is None:
+            known = calendars.mask(country, last, self.days).copy()
+            _set_days(known, self.closing.closures, last)
+            # Several metrics as one are dark only on days on which all of them are.
+            dark = [set(self.closing.outages.get(name, ())) for name in names]
+            _set_days(known, sorted(set.intersection(*dark)), last)
+            self._masks[key] = known
+        return known
+
+
+def _set_days(masked: Bools, days: Iterable[int], last: int) -> None:
+    first = last - len(masked) + 1
+    for day in days:
+        if first <= day <= last:
+            masked[day - first] = True
+
+
+def _fill(counts: NDArray[np.float64], line: Line, first: int) -> None:
+    """Add a line's thousandths to the days that begin with `first`."""
+    begin = max(line.first, first)
+    end = min(line.end, first + len(counts))
+    if begin < end:
+        values = np.frombuffer(line.values, dtype=np.int64)
+        counts[begin - first : end - first] += values[begin - line.first : end - line.first]
+
+
+def _fill_swings(swings: Floats, line: Line, last: int) -> None:
+    """Put the swing taken k weeks before the judged day into column k."""
+    if not line.swings:
+        return
+    newest = (last - (line.week * 7 + 3)) // 7
+    for place, value in enumerate(reversed(line.swings)):
+        column = newest + place
+        if 0 <= column < SWING_WEEKS:
+            swings[column] = value

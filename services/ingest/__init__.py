@@ -1,0 +1,1 @@
+"""Takes events in over HTTP and Kafka and writes them, in envelopes, into one ordered log."""

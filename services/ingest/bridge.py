@@ -1,0 +1,255 @@
+"""Carries the records of the input topics into the log, exactly in their order."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.config import Input
+from services.ingest.formats import find
+from services.ingest.forwarding import Forwarded, Source
+from services.ingest.inputs import Inputs
+from services.ingest.markers import Marks
+from services.ingest.metrics import Metrics
+from services.ingest.publisher import Publisher
+from services.ingest.rejects import Rejects
+from services.ingest.seen import Seen
+from services.runtime import Health, get_logger
+from services.topic_admin import partition_counts
+
+POLL_MILLISECONDS: Final = 200
+POLL_RECORDS: Final = 5_000
+"""As many as ten full envelopes, so that what is in flight stays small."""
+LOOK_SECONDS: Final = 10.0
+"""Between two looks at which input topics exist."""
+BACK_OFF_SECONDS: Final = 1.0
+REVOKE_SECONDS: Final = 5.0
+STOP_SECONDS: Final = 3.0
+
+_log = get_logger(__name__)
+
+
+class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Reads all input topics in one consumer group and publishes what their records hold.
+
+    Offsets are committed after the envelopes are acknowledged. What is read again after a crash
+    or a rebalance carries the same origins in the same order, and the detector drops it.
+
+    Args:
+        kafka: Bootstrap servers.
+        group: Consumer group.
+        publisher: Takes the entries.
+        rejects: Takes the refusals.
+        seen: Learns when each source sent something.
+        metrics: Counts, and shows the lag.
+        health: Shows each input.
+        now: The wall clock, microseconds since 1970-01-01 UTC.
+        limit: Events that one record may hold.
+        session: Seconds after which the group gives up on a silent member.
+        marked: Returns the input partitions that were ever read, by topic.
+        marks: Takes the marks of those that are.
+    """
+
+    def __init__(
+        self,
+        kafka: str,
+        group: str,
+        publisher: Publisher,
+        rejects: Rejects,
+        seen: Seen,
+        metrics: Metrics,
+        health: Health,
+        now: Callable[[], int],
+        limit: int,
+        session: float,
+        marked: Callable[[], Mapping[str, frozenset[int]]],
+        marks: Marks,
+    ) -> None:
+        self._kafka = kafka
+        self._group = group
+        self._publisher = publisher
+        self._rejects = rejects
+        self._seen = seen
+        self._metrics = metrics
+        self._now = now
+        self._limit = limit
+        self._session = session
+        self._marks = marks
+        self._inputs = Inputs(health, metrics, group, marked)
+        self._configured: Mapping[str, Input] = {}
+        self._changed = asyncio.Event()
+        self._stopping = False
+        self._consumer: Any = None
+        self._flight: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
+        self._epoch = 0
+
+    def configure(self, inputs: Mapping[str, Input]) -> None:
+        """Take these inputs from now on; the consumer starts anew if they are others."""
+        if dict(inputs) != dict(self._configured):
+            self._configured = dict(inputs)
+            self._changed.set()
+
+    def progress(self) -> dict[str, int]:
+        """Return up to when each owned `input/partition` is forwarded, microseconds."""
+        return self._inputs.progress()
+
+    def stop(self) -> None:
+        """Let `run` return after what is in flight is acknowledged and committed."""
+        self._stopping = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Carry records until `stop`; a broken connection is taken up again."""
+        while not self._stopping:
+            self._changed.clear()
+            topics: frozenset[str] = frozenset()
+            try:
+                topics = await self._existing()
+                if topics:
+                    await self._consume(topics)
+            except (KafkaError, OSError, TimeoutError) as error:
+                _log.warning("input topics cannot be read", error=repr(error))
+                topics = frozenset()
+            if not topics:
+                await self._wait(BACK_OFF_SECONDS if self._configured else LOOK_SECONDS)
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+
+    async def _existing(self) -> frozenset[str]:
+        """Return the input topics to read: configured, there, and in order."""
+        if not self._configured:
+            self._inputs.configure({}, {})
+            return frozenset()
+        sources = {
+            each.topic: Source(name, found, each.source, self._publisher.partitions, self._limit)
+            for name, each in self._configured.items()
+            if (found := find(each.format)) is not None
+        }
+        self._inputs.configure(self._configured, sources)
+        return self._inputs.readable(await partition_counts(self._kafka))
+
+    async def _consume(self, topics: Iterable[str]) -> None:
+        consumer = self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._kafka,
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            fetch_max_bytes=32 * 1024 * 1024,
+            fetch_max_wait_ms=POLL_MILLISECONDS,
+            session_timeout_ms=round(self._session * 1000),
+            heartbeat_interval_ms=round(self._session * 200),
+            max_poll_interval_ms=300_000,
+        )
+        try:
+            consumer.subscribe(topics=sorted(topics), listener=self)
+            await consumer.start()
+            await self._carry(consumer, frozenset(topics))
+        finally:
+            self._marks.stop()
+            await self._land()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(consumer.stop(), STOP_SECONDS)
+            self._inputs.release(())
+
+    async def _carry(self, consumer: Any, topics: frozenset[str]) -> None:
+        loop = asyncio.get_running_loop()
+        look = loop.time() + LOOK_SECONDS
+        while not self._changed.is_set():
+            polled = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=POLL_RECORDS)
+            epoch = self._epoch
+            await self._settle()
+            if self._changed.is_set():
+                # Nothing of these is committed, so they are read again.
+                return
+            await self._forward(consumer, polled, epoch)
+            self._marks.leave(self._inputs.unmarked())
+            if loop.time() > look:
+                look = loop.time() + LOOK_SECONDS
+                if await self._existing() != topics:
+                    return
+
+    async def _settle(self) -> None:
+        """Wait until the partitions are assigned and checked."""
+        if not self._settled.is_set():
+            waits = [asyncio.ensure_future(e.wait()) for e in (self._settled, self._changed)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for each in waits:
+                each.cancel()
+
+    async def _forward(
+        self, consumer: Any, polled: Mapping[TopicPartition, list[Any]], epoch: int
+    ) -> None:
+        """Turn records into entries while those before them are on their way."""
+        forwarded = Forwarded()
+        now = self._now()
+        ahead: dict[TopicPartition, tuple[int, int]] = {}
+        for partition, records in polled.items():
+            if not self._inputs.check(partition, records[0].offset):
+                self._changed.set()
+                continue
+            source = self._inputs.source(partition)
+            for record in records:
+                forwarded.add(record, source, now)
+            ahead[partition] = (records[-1].offset + 1, records[-1].timestamp * 1000)
+        await self._land()
+        if ahead:
+            self._flight = asyncio.create_task(self._publish(consumer, forwarded, ahead, epoch))
+        await self._inputs.measure(consumer, ahead)
+
+    async def _publish(
+        self,
+        consumer: Any,
+        forwarded: Forwarded,
+        ahead: Mapping[TopicPartition, tuple[int, int]],
+        epoch: int,
+    ) -> None:
+        await self._publisher.publish(forwarded.items)
+        await self._rejects.write(forwarded.rejects)
+        self._seen.note(forwarded.seen)
+        self._metrics.accepted(forwarded.accepted)
+        self._metrics.refused((each.source, each.reason) for each in forwarded.rejects)
+        if epoch != self._epoch:
+            # The partitions moved on: their owner reads these records again, in the same order,
+            # and the detector drops them by their origins.
+            return
+        self._inputs.forwarded(ahead)
+        try:
+            await consumer.commit({partition: each[0] for partition, each in ahead.items()})
+            self._inputs.committed(ahead)
+        except KafkaError as error:
+            # Likewise; or the next commit makes up for it.
+            _log.warning("commit failed", error=repr(error))
+
+    async def _land(self) -> None:
+        """Wait for what is in flight."""
+        if self._flight is not None:
+            flight, self._flight = self._flight, None
+            await flight
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Finish what is in flight if Kafka is quick; else it is read again by the next owner."""
+        self._settled.clear()
+        if self._flight is not None:
+            await asyncio.wait({self._flight}, timeout=REVOKE_SECONDS)
+        self._epoch += 1
+        self._inputs.release(revoked)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Check the new partitions before the first record of them is forwarded."""
+        self._epoch += 1
+        try:
+            await self._inputs.take(self._consumer, frozenset(assigned))
+        except KafkaError as error:
+            _log.warning("partitions not checked", error=repr(error))
+            self._changed.set()
+        if self._inputs.faulty(assigned):
+            self._changed.set()
+        self._settled.set()

@@ -1,0 +1,79 @@
+"""Which partitions an event goes to, as encoded entries, or why it is refused after all."""
+
+from schemas.cloudevents import Incoming, Refused
+from schemas.envelope import COMPANY as COMPANY_SUBJECT
+from schemas.envelope import Entry, Origin, account, encode_entry
+from schemas.events import COMPANY, EVERYBODY, Event
+from services.ingest.lanes import ENTRY_BYTES
+from services.partitioning import partition_of
+
+SYSTEM_SOURCE = "ebbwatch"
+AHEAD_MICROS = 600 * 1_000_000
+"""How far an event may be ahead of the clock. Source: design.md §4."""
+
+
+def admit(
+    incoming: Incoming,
+    partitions: int,
+    now: int,
+    origin: Origin | None = None,
+    missing_time: int = 0,
+) -> list[tuple[int, bytes]] | Refused:
+    """Turn an event into one entry for each partition that it concerns.
+
+    Args:
+        incoming: The event.
+        partitions: Partition count of `events.v1`.
+        now: What its time is compared with, microseconds since 1970-01-01 UTC.
+        origin: Where it came from; None over HTTP.
+        missing_time: The time of an event that has none, microseconds; 0 for the append time.
+
+    Returns:
+        Partition and encoded entry; more than one for an event that concerns everybody. A refusal
+        if it lies in the future or is too long.
+    """
+    time = incoming.time
+    if time is None:
+        time = missing_time
+    elif time <= 0:
+        return _refuse(incoming, "invalid", "time", "the time must lie after 1970-01-01T00:00:00Z")
+    elif time > now + AHEAD_MICROS:
+        ahead = (time - now) // 1_000_000
+        detail = f"the time is {ahead} s ahead of the clock, more than 600 s; correct the sender's"
+        return _refuse(incoming, "future", "time", detail)
+    targets, subjects = _targets(incoming, partitions)
+    entry = encode_entry(
+        Entry(incoming.id, incoming.source, time, subjects, incoming.event, origin, incoming.day)
+    )
+    if len(entry) > ENTRY_BYTES:
+        detail = f"the event takes {len(entry)} bytes, more than {ENTRY_BYTES}; send less data"
+        return _refuse(incoming, "too_large", "data", detail)
+    return [(partition, entry) for partition in targets]
+
+
+def broadcast(event: Event, id: str, time: int, partitions: int) -> list[tuple[int, bytes]]:
+    """Return one entry of ours for every partition, as for a tick or a rule set.
+
+    Args:
+        event: The event.
+        id: Its id, unique among ours.
+        time: Microseconds since 1970-01-01 UTC; 0 for the append time.
+        partitions: Partition count of `events.v1`.
+    """
+    entry = encode_entry(Entry(id, SYSTEM_SOURCE, time, (), event))
+    return [(partition, entry) for partition in range(partitions)]
+
+
+def _targets(
+    incoming: Incoming, partitions: int
+) -> tuple[tuple[int, ...] | range, tuple[str, ...]]:
+    if incoming.account is not None:
+        return (partition_of(incoming.account, partitions),), (account(incoming.account),)
+    if isinstance(incoming.event, EVERYBODY):
+        return range(partitions), ()
+    assert isinstance(incoming.event, COMPANY), "the decoder refuses others without an account"
+    return (partition_of(COMPANY_SUBJECT, partitions),), (COMPANY_SUBJECT,)
+
+
+def _refuse(incoming: Incoming, reason: str, field: str, detail: str) -> Refused:
+    return Refused(reason, field, detail, incoming.id, incoming.source)

@@ -1,0 +1,227 @@
+"""What is known of each input and its partitions: whether it can be read, and how far it is."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from schemas.config import Input
+from services.ingest.formats import FORMATS
+from services.ingest.forwarding import Source
+from services.ingest.metrics import Metrics
+from services.runtime import Health, get_logger
+
+_log = get_logger(__name__)
+
+
+class Inputs:
+    """The inputs of one process.
+
+    Args:
+        health: Shows each input as `input:<name>`; a faulty one leaves the service ready.
+        metrics: Shows the lag.
+        group: Consumer group, for the metric.
+        marked: Returns the partitions that were ever read, by topic.
+    """
+
+    def __init__(
+        self,
+        health: Health,
+        metrics: Metrics,
+        group: str,
+        marked: Callable[[], Mapping[str, frozenset[int]]],
+    ) -> None:
+        self._health = health
+        self._metrics = metrics
+        self._group = group
+        self._marked = marked
+        self._configured: Mapping[str, Input] = {}
+        self._sources: Mapping[str, Source] = {}
+        self._faults: dict[str, str] = {}
+        self._shown: dict[str, str | None] = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._until: dict[TopicPartition, int] = {}
+        self._committed: set[TopicPartition] = set()
+
+    def configure(self, inputs: Mapping[str, Input], sources: Mapping[str, Source]) -> None:
+        """Take the inputs of a rule set; an unchanged one keeps its fault.
+
+        Args:
+            inputs: By name.
+            sources: By topic, those with a known format.
+        """
+        for name in self._configured.keys() - inputs.keys():
+            self._health.remove(f"input:{name}")
+        self._faults = {
+            name: fault
+            for name, fault in self._faults.items()
+            if self._configured.get(name) == inputs.get(name)
+        }
+        self._configured = inputs
+        self._sources = sources
+
+    def readable(self, existing: Iterable[str]) -> frozenset[str]:
+        """Return the topics to read, and show what is wrong with the others.
+
+        Args:
+            existing: All topics of the broker.
+        """
+        found = frozenset(existing)
+        readable = set()
+        for name, each in self._configured.items():
+            fault = self._faults.get(name) or self._fault(name, each, found)
+            self._show(name, fault)
+            if fault is None:
+                readable.add(each.topic)
+        return frozenset(readable)
+
+    def _fault(self, name: str, each: Input, existing: frozenset[str]) -> str | None:
+        source = self._sources.get(each.topic)
+        if source is None:
+            known = ", ".join(each.NAME for each in FORMATS)
+            return f"format {each.format!r} is unknown; one of {known}"
+        if source.name != name:
+            return f"topic {each.topic!r} is read as input {source.name!r} already; remove one"
+        if each.topic not in existing:
+            return f"topic {each.topic!r} does not exist; create it, or correct inputs.toml"
+        return None
+
+    def _show(self, name: str, fault: str | None) -> None:
+        if fault is not None and self._shown.get(name) != fault:
+            _log.error("input stopped", input=name, fault=fault)
+        self._shown[name] = fault
+        self._health.set(f"input:{name}", fault is None, fault or "", required=False)
+
+    async def take(self, consumer: Any, assigned: frozenset[TopicPartition]) -> None:
+        """Note from where each new partition is read, and whether that can be.
+
+        Args:
+            consumer: Its owner.
+            assigned: The new partitions.
+        """
+        if not assigned:
+            return
+        starts = await consumer.beginning_offsets(assigned)
+        ends = await consumer.end_offsets(assigned)
+        for partition in assigned:
+            committed = await consumer.committed(partition)
+            self._begin(partition, committed, starts[partition], ends[partition])
+
+    def _begin(
+        self, partition: TopicPartition, committed: int | None, start: int, end: int
+    ) -> None:
+        if committed is None:
+            if partition.partition in self._marked().get(partition.topic, ()):
+                self._stop(partition, "was read before, and Kafka has forgotten up to where")
+            return
+        self._next[partition] = committed
+        self._committed.add(partition)
+        if committed > end:
+            self._stop(partition, f"ends at {end}, and was read up to {committed}")
+        elif committed < start:
+            # The records are gone; to wait would not bring them back.
+            lost = start - committed
+            _log.error("records expired unread", partition=str(partition), records=lost)
+            self._next[partition] = start
+
+    def unmarked(self) -> dict[str, frozenset[int]]:
+        """Return partitions with a committed offset that have no mark yet, by topic."""
+        found: dict[str, frozenset[int]] = {}
+        for partition in self._committed:
+            if partition.partition not in self._marked().get(partition.topic, ()):
+                some = found.get(partition.topic, frozenset())
+                found[partition.topic] = some | {partition.partition}
+        return found
+
+    def _stop(self, partition: TopicPartition, what: str) -> None:
+        name = self._name(partition)
+        fault = (
+            f"partition {partition.partition} of topic {partition.topic!r} {what}: was the topic "
+            f"created anew? `ebbwatch inputs reset {name}` accepts it as it is"
+        )
+        self._faults[name] = fault
+        self._show(name, fault)
+
+    def _name(self, partition: TopicPartition) -> str:
+        # The topic of an input that a newer rule set has dropped stands for itself.
+        source = self._sources.get(partition.topic)
+        return partition.topic if source is None else source.name
+
+    def faulty(self, partitions: Iterable[TopicPartition]) -> bool:
+        """Tell whether a partition belongs to a stopped input."""
+        return any(self._name(each) in self._faults for each in partitions)
+
+    def check(self, partition: TopicPartition, offset: int) -> bool:
+        """Tell whether a record may be forwarded; one that jumps back stops its input.
+
+        Args:
+            partition: Where it was read.
+            offset: Its offset.
+        """
+        if offset < self._next.get(partition, 0):
+            self._stop(
+                partition, f"goes on at {offset}, and was read up to {self._next[partition]}"
+            )
+        return not self.faulty((partition,))
+
+    def source(self, partition: TopicPartition) -> Source:
+        """Return the input of a partition."""
+        return self._sources[partition.topic]
+
+    def forwarded(self, ahead: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Note how far partitions are forwarded, as next offset and time of the last record."""
+        for partition, (offset, time) in ahead.items():
+            self._next[partition] = offset
+            self._until[partition] = max(time, self._until.get(partition, 0))
+
+    def committed(self, ahead: Iterable[TopicPartition]) -> None:
+        """Note that Kafka keeps the offsets of partitions, so that they may be marked."""
+        self._committed.update(ahead)
+
+    def release(self, revoked: Iterable[TopicPartition]) -> None:
+        """Forget partitions; all of them if none is named."""
+        for partition in tuple(revoked) or tuple(self._next.keys() | self._until.keys()):
+            self._committed.discard(partition)
+            self._next.pop(partition, None)
+            self._until.pop(partition, None)
+
+    def progress(self) -> dict[str, int]:
+        """Return up to when each owned `input/partition` is forwarded, microseconds."""
+        return {
+            f"{self._name(each)}/{each.partition}": until for each, until in self._until.items()
+        }
+
+    async def measure(self, consumer: Any, ahead: Iterable[TopicPartition]) -> None:
+        """Show the lag, and note partitions on which nothing waits as complete until now.
+
+        Args:
+            consumer: Their owner.
+            ahead: Partitions with records in flight, which are not complete.
+        """
+        busy = frozenset(ahead)
+        for partition in consumer.assignment():
+            end, polled_ms = consumer.highwater(partition), consumer.last_poll_timestamp(partition)
+            if end is None or polled_ms is None:
+                continue
+            position = await _position(consumer, partition)
+            if position is None:
+                continue
+            if partition not in busy and position >= end:
+                self._until[partition] = max(polled_ms * 1000, self._until.get(partition, 0))
+            self._metrics.lag.labels(self._group, partition.topic, partition.partition).set(
+                max(0, end - position)
+            )
+            age = (polled_ms * 1000 - self._until.get(partition, polled_ms * 1000)) / 1e6
+            self._metrics.input_lag.labels(self._name(partition), partition.partition).set(
+                max(0.0, age)
+            )
+
+
+async def _position(consumer: Any, partition: TopicPartition) -> int | None:
+    """Return where a partition is read next, or None while nobody knows."""
+    try:
+        async with asyncio.timeout(0.2):
+            return int(await consumer.position(partition))
+    except TimeoutError:
+        return None

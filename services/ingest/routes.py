@@ -1,0 +1,87 @@
+"""HTTP of ingest: one route a format, one table from error to status."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
+
+from services.ingest.body import TooLarge, TooSlow, UnknownEncoding, Unreadable, Uploads
+from services.ingest.formats import cloudevents
+from services.ingest.intake import Intake, RefusedBody, Unauthorized
+from services.ingest.publisher import Unavailable
+from services.runtime import Health, health_router
+
+ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    Unavailable: (503, "unavailable"),
+    Unauthorized: (401, "unauthorized"),
+    TooLarge: (413, "too_large"),
+    UnknownEncoding: (415, "unsupported_encoding"),
+    Unreadable: (400, "broken_encoding"),
+    TooSlow: (408, "too_slow"),
+    ClientDisconnect: (400, "client_gone"),
+}
+"""Status and code of each error."""
+
+REFUSED_BODY: Final[Mapping[str, int]] = {"unsupported_media": 415}
+"""Status by reason; a limit of the body, 413, for the others."""
+
+HALF_READ: Final = frozenset({408, 413})
+"""Answers after which the rest of the body is not wanted."""
+
+
+def create_app(intake: Intake, uploads: Uploads, health: Health) -> FastAPI:
+    """Build the application around what does the work.
+
+    Args:
+        intake: Takes events in.
+        uploads: Reads bodies.
+        health: What `/readyz` answers from.
+    """
+    app = FastAPI(title="Ebbwatch ingest", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(health_router(health, intake.metrics.registry))
+    app.include_router(_events(intake, uploads))
+    for error in ERRORS:
+        app.add_exception_handler(error, _answer)
+    app.add_exception_handler(RefusedBody, _answer_refused)
+    return app
+
+
+def _events(intake: Intake, uploads: Uploads) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/events")
+    async def post_events(request: Request) -> Response:
+        with intake.metrics.request_duration.time():
+            intake.check_open()
+            headers = dict(request.headers)
+            key = intake.authenticate(headers.get("authorization"))
+            async with uploads.body(headers, request.stream()) as body:
+                answer = await intake.accept(key, cloudevents, headers, body)
+            return _json(answer.as_json(), answer.status)
+
+    return router
+
+
+async def _answer(_: Request, error: Exception) -> Response:
+    status, code = ERRORS[type(error)]
+    response = _json({"error": code, "detail": str(error)}, status)
+    if isinstance(error, Unavailable):
+        response.headers["retry-after"] = str(error.retry_after)
+    if status == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    if status in HALF_READ:
+        response.headers["connection"] = "close"
+    return response
+
+
+async def _answer_refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedBody)
+    refused = error.refused
+    content = {"error": refused.reason, "field": refused.field, "detail": refused.detail}
+    return _json(content, REFUSED_BODY.get(refused.reason, 413))
+
+
+def _json(content: object, status: int) -> Response:
+    return Response(orjson.dumps(content), status, media_type="application/json")

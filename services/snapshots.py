@@ -1,0 +1,232 @@
+"""A partition's snapshot: loaded by whoever takes the partition over, written with its stamp.
+
+One transactional producer per partition fences the former owner; a snapshot and all that came of
+it are one transaction (design.md §5.7, §5.8). The detector and the alerts service share this.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+
+REQUEST_TIMEOUT_MS: Final = 10_000
+TRANSACTION_TIMEOUT_MS: Final = 20_000
+LOAD_SECONDS: Final = 90.0
+"""A load must end before the group takes the worker for dead (`broker_max_poll_interval`)."""
+
+_FENCED: Final = (ProducerFenced, InvalidProducerEpoch)
+_POLL_MS: Final = 200
+_STOP_SECONDS: Final = 2.0
+
+
+class Fenced(Exception):
+    """Another process has taken the partition over: nothing was written."""
+
+
+class LoadTooSlow(Exception):
+    """A snapshot could not be read within its deadline."""
+
+
+class Record(NamedTuple):
+    """One record of a transaction; a partition of None is chosen by Kafka from the key."""
+
+    topic: str
+    partition: int | None
+    key: str
+    value: bytes | None
+
+
+class Bounds(NamedTuple):
+    """What the log of a partition holds.
+
+    Attributes:
+        start: First offset that still exists.
+        end: Offset of the next message.
+        appended: Append time of the message at the asked offset, microseconds, or None.
+        partitions: How many partitions the topic has.
+    """
+
+    start: int
+    end: int
+    appended: int | None
+    partitions: int
+
+
+class SnapshotWriter:
+    """The only writer of one partition's snapshot.
+
+    Args:
+        kafka: Bootstrap servers.
+        transactional_id: The same for everybody who may own the partition.
+    """
+
+    def __init__(self, kafka: str, transactional_id: str) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=kafka,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            compression_type="lz4",
+            max_batch_size=512 * 1024,
+            max_request_size=2 * 1024 * 1024,
+            linger_ms=2,
+        )
+
+    async def start(self) -> None:
+        """Fence the former owner and end its open transaction."""
+        await self._producer.start()
+
+    async def write(self, records: Iterable[Record]) -> None:
+        """Write records in one transaction: all of them, or none.
+
+        Args:
+            records: At least one; an empty transaction of a fenced producer raises nothing.
+
+        Raises:
+            Fenced: Somebody else owns the partition now.
+            aiokafka.errors.KafkaError: The outcome is unknown; the caller must not go on.
+        """
+        try:
+            async with self._producer.transaction():
+                sent = [
+                    await self._producer.send(
+                        record.topic,
+                        key=record.key.encode(),
+                        value=record.value,
+                        partition=record.partition,
+                    )
+                    for record in records
+                ]
+                for one in sent:
+                    await one
+        except _FENCED as error:
+            raise Fenced("another worker owns the partition") from error
+
+    async def stop(self) -> None:
+        """Close the producer; nothing of an open transaction is kept."""
+        try:
+            await asyncio.wait_for(self._producer.stop(), _STOP_SECONDS)
+        except TimeoutError:
+            return
+
+
+async def load(kafka: str, topic: str, partition: int) -> dict[str, bytes]:
+    """Read a partition of a compacted topic, read committed, to its end.
+
+    Args:
+        kafka: Bootstrap servers.
+        topic: Full name.
+        partition: The partition.
+
+    Returns:
+        The newest value per key; deleted keys are absent.
+
+    Raises:
+        LoadTooSlow: If it takes more than `LOAD_SECONDS`.
+    """
+    consumer = _reader(kafka, "read_committed")
+    await consumer.start()
+    try:
+        return await asyncio.wait_for(
+            _read(consumer, TopicPartition(topic, partition)), LOAD_SECONDS
+        )
+    except TimeoutError as error:
+        raise LoadTooSlow(
+            f"{topic} partition {partition} was not read within {LOAD_SECONDS:.0f} s"
+        ) from error
+    finally:
+        await consumer.stop()
+
+
+async def bounds(kafka: str, topic: str, partition: int, offset: int) -> Bounds:
+    """Return what a partition of the log holds, and when the message at an offset was appended.
+
+    Args:
+        kafka: Bootstrap servers.
+        topic: Full name.
+        partition: The partition.
+        offset: The message to look at; one that does not exist gives no append time.
+    """
+    consumer = _reader(kafka, "read_uncommitted")
+    await consumer.start()
+    try:
+        at = TopicPartition(topic, partition)
+        consumer.assign([at])
+        start = (await consumer.beginning_offsets([at]))[at]
+        end = (await consumer.end_offsets([at]))[at]
+        appended = await _appended(consumer, at, offset) if start <= offset < end else None
+        return Bounds(start, end, appended, len(consumer.partitions_for_topic(topic) or ()))
+    finally:
+        await consumer.stop()
+
+
+def _reader(kafka: str, isolation: str) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        group_id=None,
+        isolation_level=isolation,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=100,
+        max_partition_fetch_bytes=8 * 1024 * 1024,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+    )
+
+
+async def _read(consumer: AIOKafkaConsumer, at: TopicPartition) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    consumer.assign([at])
+    end = (await consumer.end_offsets([at]))[at]
+    await consumer.seek_to_beginning(at)
+    while await consumer.position(at) < end:
+        for messages in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
+            _take(found, messages)
+    return found
+
+
+def _take(found: dict[str, bytes], messages: Sequence[object]) -> None:
+    for message in messages:
+        key = message.key.decode()  # type: ignore[attr-defined]
+        value = message.value  # type: ignore[attr-defined]
+        if value is None:
+            found.pop(key, None)
+        else:
+            found[key] = value
+
+
+async def _appended(consumer: AIOKafkaConsumer, at: TopicPartition, offset: int) -> int:
+    consumer.seek(at, offset)
+    message = await asyncio.wait_for(consumer.getone(at), LOAD_SECONDS)
+    return int(message.timestamp) * 1000
+
+
+async def messages(
+    kafka: str, topic: str, partition: int, first: int, last: int
+) -> AsyncIterator[tuple[int, int, bytes | None]]:
+    """Yield some messages of a log.
+
+    Args:
+        kafka: Bootstrap servers.
+        topic: Full name.
+        partition: The partition.
+        first: First offset.
+        last: Last offset; the log's end if that comes first.
+
+    Yields:
+        Offset, append time in microseconds, value.
+    """
+    consumer = _reader(kafka, "read_uncommitted")
+    await consumer.start()
+    try:
+        at = TopicPartition(topic, partition)
+        consumer.assign([at])
+        end = min((await consumer.end_offsets([at]))[at], last + 1)
+        consumer.seek(at, first)
+        while await consumer.position(at) < end:
+            for found in (await consumer.getmany(at, timeout_ms=_POLL_MS)).values():
+                for message in found:
+                    if message.offset < end:
+                        yield message.offset, message.timestamp * 1000, message.value
+    finally:
+        await consumer.stop()

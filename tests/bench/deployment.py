@@ -1,0 +1,140 @@
+"""A deployment of one figure: topics of its own, the shipped rules, mode live, real processes."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+
+from schemas.config import MODE_KEY, RULES_PREFIX, Input, ModeRecord, RuleSetRecord
+from services import topic_admin
+from services.commands.keys import create_key
+from services.company import shipped
+from services.config_log import ConfigLog
+from tests.bench.figure import Setting
+from tests.bench.filling import INPUT
+from tests.bench.load import PARTITIONS, SOURCE
+from tests.bench.machine import Cpu, cpu_seconds
+from tests.bench.processes import Process, plain_environment, start
+from tests.bench.topics import removed
+from tests.platform import eventually, free_port
+
+PEPPER = "a pepper for figures, no secret"
+READY_SECONDS = 60.0
+FLUSH_SECONDS = 2.0
+"""Shorter than the default 30, so that a figure need not wait for its last flush."""
+TICK_SECONDS = 60.0
+
+
+class Deployment:
+    """One deployment, its topics created and its services not started.
+
+    Args:
+        setting: What is measured on.
+        name: Which figure; names files.
+    """
+
+    def __init__(self, setting: Setting, name: str) -> None:
+        self.kafka = setting.kafka
+        self.prefix = f"bench-{uuid4().hex[:8]}."
+        self.input_topic = f"{self.prefix}input"
+        self.processes: dict[str, Process] = {}
+        self._kafka_pid = setting.kafka_pid
+        self._folder = setting.folder / name
+        self._folder.mkdir()
+        self._ports = {"ingest": free_port(), "detector": free_port()}
+        self._config = ConfigLog(self.kafka, self.prefix)
+
+    def url(self, service: str, path: str) -> str:
+        """Return where a service answers."""
+        return f"http://127.0.0.1:{self._ports[service]}{path}"
+
+    async def create(self) -> None:
+        """Create the topics and go live with the shipped rules and no input."""
+        await topic_admin.apply(self.kafka, self.prefix, PARTITIONS)
+        record = ModeRecord(mode="live", at=datetime.now(UTC))
+        await self._config.write(MODE_KEY, msgspec.json.encode(record))
+        await self.apply_rules(1)
+
+    async def apply_rules(self, n: int, *, with_input: bool = False) -> str:
+        """Put the shipped rules in force; return the content.
+
+        Args:
+            n: Number of the rule set.
+            with_input: True to have the bridge read the input topic from now on.
+        """
+        bridged = Input(topic=self.input_topic, format="cloudevents", source=SOURCE)
+        inputs = {INPUT: bridged} if with_input else {}
+        content = msgspec.structs.replace(shipped().content, inputs=inputs)
+        text = msgspec.json.encode(content).decode()
+        record = RuleSetRecord(n=n, content=text, applied_at=datetime.now(UTC))
+        await self._config.write(f"{RULES_PREFIX}{n}", msgspec.json.encode(record))
+        return text
+
+    async def key(self) -> str:
+        """Return an API key for every source."""
+        return await create_key(self._config, PEPPER, "*", "bench")
+
+    def launch(self, service: str) -> Process:
+        """Start a service and do not wait for it."""
+        process = start(service, ["-m", f"services.{service}"], self._environment(), self._folder)
+        self.processes[service] = process
+        return process
+
+    async def ready(self, service: str) -> None:
+        """Return when a service is ready; fail if it ends."""
+
+        async def is_ready() -> bool:
+            self.processes[service].require_running()
+            with contextlib.suppress(aiohttp.ClientError):
+                async with aiohttp.ClientSession() as session:
+                    async with session.get(self.url(service, "/readyz")) as answer:
+                        return answer.status == 200
+            return False
+
+        await eventually(is_ready, within=READY_SECONDS, what=f"{service} to be ready")
+
+    def cpu(self) -> Cpu:
+        """Return the CPU that each service and the broker have used so far."""
+        pids = {name: process.pid for name, process in self.processes.items()}
+        return cpu_seconds(pids | ({} if self._kafka_pid is None else {"kafka": self._kafka_pid}))
+
+    async def stop(self) -> None:
+        """End all services."""
+        for process in self.processes.values():
+            await process.end()
+
+    def _environment(self) -> Mapping[str, str]:
+        return plain_environment() | {
+            "EBBWATCH_KAFKA": self.kafka,
+            "EBBWATCH_PREFIX": self.prefix,
+            "EBBWATCH_PARTITIONS": str(PARTITIONS),
+            "EBBWATCH_SECRET_KEY": PEPPER,
+            "EBBWATCH_LOG_LEVEL": "warning",
+            "EBBWATCH_INGEST_PORT": str(self._ports["ingest"]),
+            "EBBWATCH_INGEST_TICK_SECONDS": str(TICK_SECONDS),
+            "EBBWATCH_DETECTOR_PORT": str(self._ports["detector"]),
+            "EBBWATCH_DETECTOR_FLUSH_SECONDS": str(FLUSH_SECONDS),
+            "EBBWATCH_DETECTOR_DATA_DIR": str(self._folder / "detector"),
+        }
+
+
+@contextlib.asynccontextmanager
+async def deployment(setting: Setting, name: str) -> AsyncIterator[Deployment]:
+    """Create a deployment; its services have ended after the block.
+
+    Args:
+        setting: What is measured on.
+        name: Which figure.
+    """
+    made = Deployment(setting, name)
+    async with removed(setting, made.prefix):
+        await made.create()
+        try:
+            yield made
+        finally:
+            await made.stop()

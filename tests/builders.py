@@ -1,0 +1,318 @@
+"""One line per event, one log for many of them: what the tests of the detector are told in.
+
+Days are numbered from the Monday 2026-01-05, which is day 1; noon is the default hour. An entry
+without an id gets one from the log that takes it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack
+
+import msgspec
+
+from schemas.alerts import Alert
+from schemas.config import MetricFlags, RuleSetContent
+from schemas.envelope import Entry, Origin, encode
+from schemas.envelope import account as subject_of
+from schemas.events import (
+    AccountUpdated,
+    AdminGranted,
+    AdminRevoked,
+    ClockTicked,
+    ClosureDeclared,
+    ContactUpdated,
+    Event,
+    PaymentFailed,
+    PaymentMethodUpdated,
+    PaymentSucceeded,
+    RulesApplied,
+    SubjectRepaired,
+    TouchRecorded,
+    UsageRecorded,
+)
+from services.detector.partition import Cut, Partition
+
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+MONDAY = date(2026, 1, 5)
+START = (MONDAY - date(1970, 1, 1)).days - 1
+"""The day before day 1, in days since 1970-01-01."""
+
+
+class Where(TypedDict, total=False):
+    """Whose event it is, when, and where it came from."""
+
+    day: float
+    hour: float
+    account: str
+    id: str
+    source: str
+    time: int
+    origin: Origin | None
+    on: int | None
+
+
+def at(day: float, hour: float = 12) -> int:
+    """Return an hour of a day, UTC, in microseconds since 1970-01-01."""
+    return round((START + day) * DAY_US + hour * HOUR_US)
+
+
+def on(day: int) -> date:
+    """Return the date of a day."""
+    return MONDAY + timedelta(days=day - 1)
+
+
+def entry(event: Event, **where: Unpack[Where]) -> Entry:
+    """An entry of one account, `acme` unless another is named."""
+    told = where.get("on")
+    return Entry(
+        where.get("id", ""),
+        where.get("source", "app"),
+        where.get("time", at(where.get("day", 1), where.get("hour", 12))),
+        (subject_of(where.get("account", "acme")),),
+        event,
+        where.get("origin"),
+        None if told is None else START + told,
+    )
+
+
+def usage(
+    quantity: float = 1,
+    *,
+    metric: str = "usage",
+    person: str | None = None,
+    **where: Unpack[Where],
+) -> Entry:
+    """Some usage."""
+    return entry(UsageRecorded(metric=metric, quantity=quantity, person=person), **where)
+
+
+def profile(data: Mapping[str, Any], **where: Unpack[Where]) -> Entry:
+    """Attributes of the account."""
+    return entry(AccountUpdated(**data), **where)
+
+
+def zone(name: str | None, **where: Unpack[Where]) -> Entry:
+    """The account's time zone."""
+    return entry(AccountUpdated(timezone=name), **where)
+
+
+def payment_failed(payment: str = "p1", amount: int = 9900, **where: Unpack[Where]) -> Entry:
+    """A charge that failed."""
+    return entry(PaymentFailed(payment=payment, amount=amount, currency="EUR"), **where)
+
+
+def payment_succeeded(payment: str = "p1", **where: Unpack[Where]) -> Entry:
+    """A charge that succeeded."""
+    return entry(PaymentSucceeded(payment=payment), **where)
+
+
+def payment_method(method: str, expires: int | None, **where: Unpack[Where]) -> Entry:
+    """A payment method, and the day on which it expires."""
+    expires_on = None if expires is None else on(expires)
+    return entry(PaymentMethodUpdated(method=method, expires_on=expires_on), **where)
+
+
+def contact(person: str, data: Mapping[str, Any], **where: Unpack[Where]) -> Entry:
+    """A contact's role or status."""
+    return entry(ContactUpdated(person=person, **data), **where)
+
+
+def left(person: str, **where: Unpack[Where]) -> Entry:
+    """A contact who left."""
+    return entry(ContactUpdated(person=person, status="left"), **where)
+
+
+def granted(person: str, **where: Unpack[Where]) -> Entry:
+    """A new administrator."""
+    return entry(AdminGranted(person=person), **where)
+
+
+def revoked(person: str, **where: Unpack[Where]) -> Entry:
+    """An administrator no longer."""
+    return entry(AdminRevoked(person=person), **where)
+
+
+def touch(person: str = "u1", *, two_way: bool = True, **where: Unpack[Where]) -> Entry:
+    """A touch of one of ours and one of theirs."""
+    event = TouchRecorded(person=person, colleague="ana", channel="call", two_way=two_way)
+    return entry(event, **where)
+
+
+def closure(first: int, last: int, **where: Unpack[Where]) -> Entry:
+    """Days that are no ordinary ones for the account."""
+    return entry(ClosureDeclared(from_=on(first), to=on(last)), **where)
+
+
+def closure_for_all(first: int, last: int, **where: Unpack[Where]) -> Entry:
+    """Days that are no ordinary ones for anybody."""
+    return msgspec.structs.replace(closure(first, last, **where), subjects=())
+
+
+def tick(
+    day: float,
+    hour: float = 2,
+    *,
+    mode: Literal["importing", "live"] = "live",
+    seen: Mapping[str, Iterable[float]] | None = None,
+) -> Entry:
+    """The clock; `seen` tells, per source, on which days it sent something, at noon."""
+    hours = {source: [at(one) // HOUR_US for one in days] for source, days in (seen or {}).items()}
+    return _system(ClockTicked(at=at(day, hour), mode=mode, seen=hours))
+
+
+def repaired(account: str = "acme") -> Entry:
+    """The account folds again."""
+    return _system(SubjectRepaired(subject=subject_of(account)))
+
+
+def rules(
+    *declared: Mapping[str, Any],
+    n: int = 1,
+    overrides: Iterable[Mapping[str, Any]] = (),
+    metrics: Mapping[str, MetricFlags] | None = None,
+) -> Entry:
+    """A rule set."""
+    content = RuleSetContent(
+        rules=[dict(one) for one in declared],
+        overrides=[dict(one) for one in overrides],
+        metrics=dict(metrics or {}),
+    )
+    return _system(RulesApplied(n=n, content=msgspec.json.encode(content).decode()))
+
+
+def rule(primitive: str, id: str = "", *, params: Mapping[str, Any], **fields: Any) -> Any:
+    """A declared rule, as it stands in a pack."""
+    declared = {
+        "id": id or f"{primitive}-rule",
+        "title": "A rule",
+        "primitive": primitive,
+        "params": dict(params),
+        "category": "early_signals",
+        "severity": "by_depth",
+        "play": "call-them",
+    }
+    return declared | fields
+
+
+def silent(days: int = 3, **fields: Any) -> Any:
+    """A policy: so many days without meaningful usage are too many."""
+    return rule("silence", "silent", params={"days": days}, **{"clear_days": 1} | fields)
+
+
+def unpaid(count: int = 2, **fields: Any) -> Any:
+    """So many failures of a payment are too many."""
+    return rule("change", "unpaid", params={"what": "payment_failed", "count": count}, **fields)
+
+
+def gone(**fields: Any) -> Any:
+    """A contact left."""
+    return rule("change", "contact-left", params={"what": "contact_left"}, **fields)
+
+
+def no_admin(**fields: Any) -> Any:
+    """The last administrator has gone."""
+    return rule("change", "no-admin", params={"what": "last_admin_removed"}, **fields)
+
+
+def _system(event: Event) -> Entry:
+    return Entry("", "ebbwatch", 0, (), event)
+
+
+class Message(NamedTuple):
+    """One message of `events.v1`."""
+
+    offset: int
+    appended: int
+    value: bytes
+
+
+class Log:
+    """One partition of `events.v1`: entries, message by message."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.entries: list[list[Entry]] = []
+        self._numbered = 0
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self.messages)
+
+    def add(self, *entries: Entry, appended: int | None = None) -> "Log":
+        """Append one message; its append time is that of its newest entry, or of the one before.
+
+        Args:
+            entries: What it holds.
+            appended: Append time in microseconds, where it matters.
+        """
+        named = [self._named(one) for one in entries]
+        newest = max([_time(one) for one in named] + [m.appended for m in self.messages[-1:]])
+        time = newest if appended is None else appended
+        self.entries.append(named)
+        self.messages.append(Message(len(self.messages), time, encode(named)))
+        return self
+
+    def each(self, *entries: Entry) -> "Log":
+        """Append every entry as a message of its own."""
+        for one in entries:
+            self.add(one)
+        return self
+
+    def garbage(self, value: bytes) -> "Log":
+        """Append bytes that are no envelope."""
+        appended = self.messages[-1].appended if self.messages else at(1)
+        self.entries.append([])
+        self.messages.append(Message(len(self.messages), appended, value))
+        return self
+
+    def _named(self, one: Entry) -> Entry:
+        self._numbered += 1
+        return one if one.id else msgspec.structs.replace(one, id=f"e{self._numbered:06}")
+
+
+def _time(one: Entry) -> int:
+    return one.event.at if isinstance(one.event, ClockTicked) else one.time
+
+
+def settle(partition: Partition, batch: int = 250) -> Partition:
+    """Judge until no closing is open."""
+    while partition.judge(batch):
+        pass
+    return partition
+
+
+def apply(partition: Partition, messages: Iterable[Message]) -> Partition:
+    """Fold messages, and judge nothing."""
+    for message in messages:
+        partition.apply(*message)
+    return partition
+
+
+def play(log: Iterable[Message], partition: Partition | None = None) -> Partition:
+    """Fold a log, judging after every message to the end."""
+    partition = partition or Partition.begin(0, 1)
+    for message in log:
+        partition.apply(*message)
+        settle(partition)
+    return partition
+
+
+def store(records: dict[str, bytes], cut: Cut) -> dict[str, bytes]:
+    """Return what `state.v1` holds, compacted, after a cut was written over some records."""
+    merged: dict[str, bytes | None] = {**records, **dict(cut.records)}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def told(alerts: Iterable[Alert]) -> list[tuple[str, str, str, str, int]]:
+    """Return alerts as (account, rule, object, what, day)."""
+    return [
+        (
+            one.account,
+            one.rule,
+            one.object,
+            getattr(one, "reason", None) or type(one).__name__.removeprefix("Alert").lower(),
+            (one.day - MONDAY).days + 1,
+        )
+        for one in alerts
+    ]
