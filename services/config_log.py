@@ -117,6 +117,10 @@ class ConfigLog:
                         # The commit waits for each.
                         sent[key] = await producer.send(self._topic, value, key.encode(), 0)
                         _quieten(producer)
+            # Kafka answers a commit before its markers are written, and begins no other turn until
+            # they are: after this one, everybody reads what was written.
+            async with self._turn():
+                pass
         except KafkaError as error:
             # The answer may be lost while the transaction stands. Who fenced us has ended it;
             # otherwise our own next turn does.

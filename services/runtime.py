@@ -50,6 +50,9 @@ __all__ = [
 DRAIN_SECONDS: Final = 5
 """How long a stopping server lets its running requests finish; all of a stop must fit in 10 s."""
 
+SELDOM_SECONDS: Final = 10.0
+"""A line that a library repeats is shown once in so long."""
+
 _KEY = re.compile(r"\b(ebw_[a-z0-9]+_[A-Za-z0-9]+)_[A-Za-z0-9_-]{43}")
 _NAMED = re.compile(
     r'("[^"]*(?:secret|token|password|authorization|pepper)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"',
@@ -102,6 +105,7 @@ def configure_logging(service: str, level: str = "info", secrets: Iterable[str] 
             foreign_pre_chain=shared, processors=_rendering(service, secrets)
         )
     )
+    handler.addFilter(_Seldom())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # What these say of their daily business at INFO tells nobody anything.
     for chatty in ("aiokafka", "uvicorn"):
@@ -122,6 +126,27 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """Return a logger; events are named in lower case, facts go into fields."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
+
+
+class _Seldom(logging.Filter):
+    """Lets a library's line through once in a while: aiokafka repeats each ten times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next: dict[tuple[str, str], float] = {}
+        self._hidden: dict[tuple[str, str], int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether to show a line; it says how many like it were not shown."""
+        if not record.name.startswith("aiokafka"):
+            return True
+        kind = (record.name, str(record.msg))
+        if record.created < self._next.get(kind, 0.0):
+            self._hidden[kind] = self._hidden.get(kind, 0) + 1
+            return False
+        self._next[kind] = record.created + SELDOM_SECONDS
+        record.hidden = self._hidden.pop(kind, 0)
+        return True
 
 
 def _rendering(service: str, secrets: Iterable[str]) -> list[Any]:

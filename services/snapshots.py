@@ -178,7 +178,6 @@ async def _read(consumer: AIOKafkaConsumer, at: TopicPartition) -> dict[str, byt
     found: dict[str, bytes] = {}
     consumer.assign([at])
     end = (await consumer.end_offsets([at]))[at]
-    await consumer.seek_to_beginning(at)
     while await consumer.position(at) < end:
         for messages in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
             _take(found, messages)

@@ -1,6 +1,5 @@
 """Compares the broker's topics with `schemas/topics.py`, and creates or mends them."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from schemas.topics import CONFIG, EVENTS, REJECTS, TOPICS, Topic, full_name
+from services.kafka_clients import close
 from services.settings import ConfigurationError, Fault
 
 OWN_SETTING: Final = 1
@@ -177,8 +177,7 @@ async def _admin(kafka: str) -> AsyncIterator[Any]:
         await admin.start()
         yield admin
     finally:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(admin.close(), 2)
+        await close(admin.close)
 
 
 async def _describe(admin: Any, names: Sequence[str]) -> dict[str, Found]:

@@ -10,7 +10,7 @@ import typer
 from schemas import topics
 from schemas.envelope import Entry, Origin, account, decode, encode_entry
 from schemas.events import SubjectRepaired
-from services.commands.session import fail, settings
+from services.commands.terminal import fail, read_settings
 from services.settings import ServiceSettings
 
 app = typer.Typer(help="Accounts as they are counted.", no_args_is_help=True)
@@ -23,7 +23,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show facts, day buckets, people, episodes and the stamp of an account."""
-    known = settings()
+    known = read_settings(ServiceSettings)
     if (account_id is None) != everybody:
         fail("name one account, or give --all")
     found = False
@@ -38,7 +38,7 @@ def show(
 @app.command()
 def repair(account_id: Annotated[str, typer.Argument(help="The account's id.")]) -> None:
     """Let a quarantined account fold again, and send the entries that it has missed."""
-    known = settings()
+    known = read_settings(ServiceSettings)
     sent = asyncio.run(_repair(known, account_id))
     typer.echo(f"account {account_id!r} is repaired; {sent} held entries were sent again")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -32,7 +33,7 @@ from services.wording import counted
 
 CAUGHT_UP_SECONDS: Final = 120.0
 """Partitions whose clock is younger have folded the past and the first tick of the present."""
-PATIENCE_SECONDS: Final = 150.0
+PATIENCE_SECONDS: Final = 60.0
 READING_SECONDS: Final = 2.0
 """Between two steps of the story, so that a person can follow."""
 POLL_SECONDS: Final = 0.1
@@ -147,19 +148,22 @@ class Play:
                 await task
 
     async def _catch_up(self, services: Services) -> None:
-        """Wait until every day of the past has been judged and ingest takes events."""
-        told = time.monotonic()
-
-        async def present() -> bool:
-            nonlocal told
-            age = await asyncio.to_thread(clock_age, services, self._settings.partitions)
-            if age is not None and time.monotonic() - told >= REPORT_SECONDS:
-                told = time.monotonic()
-                at = datetime.now(UTC) - timedelta(seconds=age)
-                self._say(f"judging the past, day by day: now at {at:%Y-%m-%d}")
-            return age is not None and age < CAUGHT_UP_SECONDS
-
-        await self._until(present, services, "the detector has not judged the whole past")
+        """Wait, as long as it goes forward, until all of the past is judged and ingest is open."""
+        age = math.inf
+        forward_at = told_at = time.monotonic()
+        while age > CAUGHT_UP_SECONDS:
+            services.check()
+            found = await asyncio.to_thread(clock_age, services, self._settings.partitions)
+            now = time.monotonic()
+            if found is not None and found < age:
+                age, forward_at = found, now
+            if now - forward_at > PATIENCE_SECONDS:
+                raise DemoError(f"the detector has judged nothing for {PATIENCE_SECONDS:g} s")
+            if now - told_at > REPORT_SECONDS and age < math.inf:
+                told_at = now
+                day = datetime.now(UTC) - timedelta(seconds=age)
+                self._say(f"judging the past, day by day: now at {day:%Y-%m-%d}")
+            await asyncio.sleep(POLL_SECONDS)
         await self._until(
             lambda: asyncio.to_thread(ready, services), services, "ingest is not ready"
         )

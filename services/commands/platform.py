@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 import typer
 
 from schemas.config import MODE_KEY, ModeRecord
-from services.commands.session import FOLDER, environment, fail, settings
+from services.commands.terminal import LOCAL_FOLDER, environment, fail, read_settings
 from services.runtime import ExitCode
+from services.settings import ServiceSettings
 
 local = typer.Typer(help="Apache Kafka and Valkey on this machine.", no_args_is_help=True)
 
@@ -31,7 +32,7 @@ def up() -> None:
     from services.local import up as start
 
     try:
-        addresses = start(FOLDER, environ=environment(), tell=typer.echo)
+        addresses = start(LOCAL_FOLDER, environ=environment(), tell=typer.echo)
     except LocalError as error:
         fail(str(error))
     typer.echo(f"kafka {addresses.kafka}, redis {addresses.redis_url}")
@@ -44,7 +45,7 @@ def status(
     """Show what runs; exit 1 if something is down."""
     from services.local import status as look
 
-    found = look(FOLDER, environ=environment())
+    found = look(LOCAL_FOLDER, environ=environment())
     for one in found:
         if as_json:
             typer.echo(json.dumps(asdict(one)))
@@ -62,7 +63,7 @@ def down() -> None:
     from services.local import down as stop
 
     try:
-        stop(FOLDER, tell=typer.echo)
+        stop(LOCAL_FOLDER, tell=typer.echo)
     except LocalError as error:
         fail(str(error))
 
@@ -122,7 +123,7 @@ def _numbered(number: int, environ: Mapping[str, str]) -> dict[str, str]:
 async def _mode() -> str:
     from services.config_log import ConfigLog, ConfigUnavailable
 
-    known = settings()
+    known = read_settings(ServiceSettings)
     try:
         found = await ConfigLog(known.kafka, known.prefix).read()
     except ConfigUnavailable as error:

@@ -57,32 +57,38 @@ def plain(tell: Callable[[str], None], clock: Callable[[], float]) -> Show:
         clock: Seconds, never going back.
     """
     begun = last = clock()
+    first: tuple[int, int] | None = None
 
     def show(progress: "Progress") -> None:
-        nonlocal last
+        nonlocal begun, last, first
         now = clock()
-        if now - last < PLAIN_SECONDS:
-            return
-        last = now
-        tell(line(progress, now - begun))
+        if first is None:
+            # What came before the first batch, such as sorting, says nothing of the speed.
+            begun = last = now
+            first = (progress.rows, progress.events)
+        elif now - last >= PLAIN_SECONDS:
+            last = now
+            tell(line(progress, now - begun, *first))
 
     return show
 
 
-def line(progress: "Progress", elapsed: float) -> str:
+def line(progress: "Progress", elapsed: float, rows: int = 0, events: int = 0) -> str:
     """Return one line of progress.
 
     Args:
         progress: How far the import is.
-        elapsed: Seconds since it began, > 0.
+        elapsed: Seconds since it was at `rows` and `events`, > 0.
+        rows: Rows played by then.
+        events: Events by then.
 
     Returns:
         Rows of all, per cent, the history's date, events a second, and seconds left.
     """
     share = progress.rows / progress.total if progress.total else 1.0
-    left = elapsed * (1 - share) / share if share else 0.0
+    left = (progress.total - progress.rows) * elapsed / max(progress.rows - rows, 1)
     day = "" if progress.at is None else f", now at {progress.at:%Y-%m-%d}"
     return (
-        f"  {progress.rows:,} of {progress.total:,} rows ({share:.0%}){day}, "
-        f"{progress.events / elapsed:,.0f} events/s, {left:.0f} s left"
+        f"{progress.rows:,} of {progress.total:,} rows ({share:.0%}){day}, "
+        f"{(progress.events - events) / elapsed:,.0f} events/s, {left:.0f} s left"
     )

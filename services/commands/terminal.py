@@ -22,10 +22,15 @@ LOCAL_FOLDER = Path(".ebbwatch")
 Outcome = TypeVar("Outcome")
 
 
+def environment() -> dict[str, str]:
+    """Return the environment, with the local platform's secret where it brings none."""
+    return local_environment(LOCAL_FOLDER, os.environ)
+
+
 def read_settings(cls: type[Settings]) -> Settings:
     """Return the settings of this environment, or end with 78 naming all that is wrong."""
     try:
-        return load_settings(cls, local_environment(LOCAL_FOLDER, os.environ))
+        return load_settings(cls, environment())
     except ConfigurationError as error:
         fail(str(error), ExitCode.CONFIG)
 

@@ -4,6 +4,7 @@ Everything of Faust's that could lose or repeat something is left alone: no tabl
 timer. The position is the stamp; committed offsets are for dashboards.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from services.detector.store import Names
 from services.runtime import Health, die
 
 
-def build(settings: DetectorSettings, health: Health) -> tuple[faust.App, Ownership]:
+def build(
+    settings: DetectorSettings, health: Health, alerted: Callable[[float], None]
+) -> tuple[faust.App, Ownership]:
     """Return the Faust app and the partitions that it feeds.
 
     Args:
         settings: The detector's settings.
         health: Told whether the snapshots are loaded.
+        alerted: Told how many seconds after its cause an alert was durable.
 
     Source of each option: kafka-and-faust.md, "Settings" and the catalogue B1 to B28.
     """
@@ -49,7 +53,7 @@ def build(settings: DetectorSettings, health: Health) -> tuple[faust.App, Owners
         broker_request_timeout=max(20.0, settings.detector_session_seconds + 5),
         worker_redirect_stdouts=False,
     )
-    ownership = Ownership(settings, health, lambda: app.consumer_generation_id)
+    ownership = Ownership(settings, health, lambda: app.consumer_generation_id, alerted)
     _follow_rebalances(app, ownership, names)
     _fold_messages(app, ownership, names)
     return app, ownership

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from schemas import topics
 from services import runtime
 from services.detector.agents import build, lag_of
-from services.detector.metrics import PartitionCollector, registry_of
+from services.detector.metrics import PartitionCollector, base_registry, event_to_alert
 from services.detector.settings import DetectorSettings
 from services.detector.store import Names
 from services.runtime import (
@@ -54,18 +54,21 @@ def main(environ: Mapping[str, str]) -> int:
 def run(settings: DetectorSettings) -> NoReturn:
     """Run a worker until SIGTERM or SIGINT, then end the process."""
     health = Health()
-    app, ownership = build(settings, health)
+    registry = base_registry()
+    app, ownership = build(settings, health, event_to_alert(registry).observe)
     events = Names.of(settings.prefix).events
-    collector = PartitionCollector(
-        lambda: [owned.partition for owned in ownership.owned.values()],
-        lambda: ownership.rebalances,
-        lambda number, stamp: lag_of(app, events, number, stamp),
-        time.time,
-        topics.EVENTS.name,
-        app.conf.id,
+    registry.register(
+        PartitionCollector(
+            lambda: [owned.partition for owned in ownership.owned.values()],
+            lambda: ownership.rebalances,
+            lambda number, stamp: lag_of(app, events, number, stamp),
+            time.time,
+            topics.EVENTS.name,
+            app.conf.id,
+        )
     )
     http = FastAPI(openapi_url=None)
-    http.include_router(health_router(health, registry_of(collector)))
+    http.include_router(health_router(health, registry))
 
     @app.task  # type: ignore[untyped-decorator]
     async def work() -> None:

@@ -191,7 +191,7 @@ class _Day:
                 {"date": day, "reason": self.window.reason(row, to_day(date.fromisoformat(day)))}
                 for day in found.get("masked_days", ())
             ]
-            evidence = {
+            computed_from = {
                 "from": to_date(series.day - self.window.days + 1).isoformat(),
                 "known": int(series.known[i]),
                 "active": int(series.active[i]),
@@ -202,7 +202,7 @@ class _Day:
             return found | {
                 "metrics": list(row.names),
                 "masked_days": masked,
-                "evidence": evidence,
+                "computed_from": computed_from,
             }
 
         return because

@@ -64,6 +64,7 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
         closings: Open closings, in order of due.
         closures: Closures for everybody, (first day, last day).
         sources: Sources per metric, in the order in which they were seen.
+        generations: Per channel, when each remembered generation of ids began, microseconds.
     """
 
     v: int
@@ -78,6 +79,7 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
     closings: list[Closing] = msgspec.field(default_factory=list)
     closures: list[tuple[int, int]] = msgspec.field(default_factory=list)
     sources: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    generations: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
 
 
 class Ledger:
@@ -118,11 +120,16 @@ class Ledger:
             for i, (_, entry) in enumerate(entries)
         ]
 
-    def admit(self, entry: Entry, hashed: int, repeated: bool) -> str | None:
+    def horizon_began(self, channel: Channel) -> int:
+        """Return since when every id of a channel is remembered, microseconds; 0 if none is."""
+        return min(self.record.generations.get(channel, {}).values(), default=0)
+
+    def admit(self, entry: Entry, appended: int, hashed: int, repeated: bool) -> str | None:
         """Remember an entry that is new; tell why it is a duplicate otherwise.
 
         Args:
             entry: The entry.
+            appended: Append time of its message, microseconds.
             hashed: Its identity hash, 0 where the origin alone decides.
             repeated: Whether a closed generation of ids knows it.
 
@@ -138,8 +145,17 @@ class Ledger:
             newest[origin.partition] = place
         if hashed == 0:
             return None
-        ids = self.ids["http" if origin is None else "inputs"]
-        return None if not repeated and ids.add(hashed) else "id"
+        channel: Channel = "http" if origin is None else "inputs"
+        ids = self.ids[channel]
+        before = ids.generation if ids.order else -1
+        if repeated or not ids.add(hashed):
+            return "id"
+        if before != ids.generation:
+            began = self.record.generations.setdefault(channel, {})
+            began.setdefault(ids.generation, appended)
+            for gone in began.keys() - ids.closed.keys() - {ids.generation}:
+                del began[gone]
+        return None
 
     def credit(self, metric: str, source: str) -> None:
         """Note that a source feeds a metric."""

@@ -1,29 +1,45 @@
 """The detector's metrics, read off the owned partitions when somebody asks (operations.md)."""
 
+import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from schemas.topics import EVENTS
 from services.detector.partition import Partition
 from services.runtime import version
 
-_COUNTERS: Final = {
-    "folded": ("ebbwatch_detector_events", "Events folded, by outcome.", "outcome"),
-    "duplicate": ("ebbwatch_duplicates", "Entries dropped as repeated, by how.", "reason"),
-    "rejected": ("ebbwatch_detector_rejects", "Entries refused, by reason.", "reason"),
-    "alert": ("ebbwatch_alerts_emitted", "Alert records, by type.", "type"),
-    "rule_failed": ("ebbwatch_rule_failures", "Rules that raised and are off.", "rule"),
-    "quarantined": ("ebbwatch_quarantined", "Subjects set aside since the start.", "reason"),
-    "held": ("ebbwatch_held_entries", "Entries that wait for a repair.", "reason"),
-    "repaired": ("ebbwatch_repairs", "Subjects repaired.", "reason"),
-    "replayed": ("ebbwatch_replayed", "Messages at or before the stamp.", "reason"),
+TOPIC: Final = {"topic": EVENTS.name}
+STAGE: Final = {"stage": "detector"}
+
+_COUNTERS: Final[dict[str, tuple[str, str, dict[str, str], tuple[str, ...]]]] = {
+    "folded": ("ebbwatch_detector_events", "Events folded, by outcome.", TOPIC, ("outcome",)),
+    "duplicate": ("ebbwatch_duplicates", "Entries dropped as repeated.", {}, ("reason",)),
+    "rejected": ("ebbwatch_dead_letters", "Refusals, by reason.", STAGE, ("reason",)),
+    "alert": ("ebbwatch_alerts_emitted", "Alert records.", {}, ("type", "rule", "severity")),
+    "suppressed": ("ebbwatch_alerts_suppressed", "Conditions held back.", {}, ("reason",)),
+    "rule_failed": ("ebbwatch_rule_failures", "Rules that raised and are off.", {}, ("rule",)),
+    "quarantined": ("ebbwatch_quarantined", "Subjects set aside.", {}, ("reason",)),
+    "held": ("ebbwatch_held_entries", "Entries that wait for a repair.", {}, ("reason",)),
+    "repaired": ("ebbwatch_repairs", "Subjects repaired.", {}, ("reason",)),
+    "replayed": ("ebbwatch_replayed", "Messages at or before the stamp.", {}, ("reason",)),
 }
+"""By what is counted: name, text, fixed labels, and the labels of the count."""
+
+ALERT_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
-class PartitionCollector:
+class PartitionCollector(Collector):
     """Turns owned partitions into metrics.
 
     Args:
@@ -60,15 +76,18 @@ class PartitionCollector:
         yield rebalances
 
     def _counters(self) -> Iterator[Metric]:
-        total: Counter[tuple[str, str]] = Counter()
+        total: Counter[tuple[str, ...]] = Counter()
         for partition in self._partitions():
             total.update(partition.counts)
-        for what, (name, text, label) in _COUNTERS.items():
-            family = CounterMetricFamily(name, text, labels=[label])
-            for (kind, why), count in sorted(total.items()):
+        for what, (name, text, fixed, labels) in _COUNTERS.items():
+            family = CounterMetricFamily(name, text, labels=[*fixed, *labels])
+            for (kind, *values), count in sorted(total.items()):
                 if kind == what:
-                    family.add_metric([why], count)
+                    family.add_metric([*fixed.values(), *values], count)
             yield family
+        late = CounterMetricFamily("ebbwatch_late_events", "Late events.", labels=["topic"])
+        late.add_metric([EVENTS.name], total["folded", "late"] + total["rejected", "too_late"])
+        yield late
 
     def _per_partition(self) -> Iterator[Metric]:
         labels = ["topic", "partition"]
@@ -83,8 +102,13 @@ class PartitionCollector:
         held = GaugeMetricFamily(
             "ebbwatch_quarantined_subjects", "Subjects that wait for a repair.", labels=labels
         )
-        horizon = GaugeMetricFamily(
+        ids = GaugeMetricFamily(
             "ebbwatch_duplicate_horizon_ids", "Ids remembered.", labels=["channel", *labels]
+        )
+        horizon = GaugeMetricFamily(
+            "ebbwatch_duplicate_horizon_seconds",
+            "How far back a repeated id is known for certain.",
+            labels=["channel", *labels],
         )
         closings = GaugeMetricFamily("ebbwatch_open_closings", "Days being judged.", labels=labels)
         for partition in self._partitions():
@@ -99,23 +123,36 @@ class PartitionCollector:
             accounts.add_metric(at, len(partition.accounts))
             held.add_metric(at, sum(a.quarantine is not None for a in partition.accounts.values()))
             closings.add_metric(at, len(record.closings))
-            for channel, ids in partition.ledger.ids.items():
-                horizon.add_metric([channel, *at], len(ids))
-        yield from (lag, watermark, stamp, accounts, held, horizon, closings)
+            for channel, recent in partition.ledger.ids.items():
+                ids.add_metric([channel, *at], len(recent))
+                began = partition.ledger.horizon_began(channel)
+                if began:
+                    horizon.add_metric([channel, *at], self._clock() - began / 1e6)
+        yield from (lag, watermark, stamp, accounts, held, ids, horizon, closings)
 
 
-def registry_of(collector: PartitionCollector) -> CollectorRegistry:
-    """Return a registry with the process's, the build's and the partitions' metrics."""
+def base_registry() -> CollectorRegistry:
+    """Return a registry with the process's and the build's metrics."""
     registry = CollectorRegistry()
     for register in (ProcessCollector, PlatformCollector, GCCollector):
         register(registry=registry)
     registry.register(_Build())
-    registry.register(collector)
     return registry
 
 
-class _Build:
+def event_to_alert(registry: CollectorRegistry) -> Histogram:
+    """Return the histogram from the append of an event, or of the tick, to its durable alert."""
+    return Histogram(
+        "ebbwatch_event_to_alert_seconds",
+        "From the message that caused an alert to its record in alerts.v1.",
+        registry=registry,
+        buckets=ALERT_SECONDS,
+    )
+
+
+class _Build(Collector):
     def collect(self) -> Iterator[Metric]:
-        info = GaugeMetricFamily("ebbwatch_build_info", "Version.", labels=["version"])
-        info.add_metric([version()], 1)
+        labels = ["service", "version", "python"]
+        info = GaugeMetricFamily("ebbwatch_build_info", "What runs.", labels=labels)
+        info.add_metric(["detector", version(), platform.python_version()], 1)
         yield info

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from services.detector.partition import Cut, Gap, Partition
+from services.detector.partition import Gap, Partition
+from services.detector.pending import Cut
 from services.detector.settings import DetectorSettings
 from services.detector.store import CannotOwn, Store
 from services.runtime import ExitCode, Health, die, get_logger
@@ -57,10 +58,15 @@ class Ownership:
         settings: The detector's settings.
         health: Told whether the snapshots are loaded.
         generation: Asks the consumer group's generation as it is now.
+        alerted: Told how many seconds after its cause an alert was durable.
     """
 
     def __init__(
-        self, settings: DetectorSettings, health: Health, generation: Callable[[], int]
+        self,
+        settings: DetectorSettings,
+        health: Health,
+        generation: Callable[[], int],
+        alerted: Callable[[float], None],
     ) -> None:
         self.owned: dict[int, Owned] = {}
         self.generation = -1
@@ -68,6 +74,7 @@ class Ownership:
         self._settings = settings
         self._health = health
         self._now = generation
+        self._alerted = alerted
         self._loading: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         health.set("snapshots", False, "no partition is assigned yet")
@@ -132,6 +139,9 @@ class Ownership:
             await self._write(owned, cut)
             for event in done:
                 event.ack()
+            now = time.time()
+            for caused in cut.caused:
+                self._alerted(now - caused / 1e6)
             owned.flushed_at = time.monotonic()
 
     async def _write(self, owned: Owned, cut: Cut) -> None:

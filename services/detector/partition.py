@@ -3,13 +3,10 @@
 from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
 from schemas import envelope
-from schemas.accounts import days_key
-from schemas.alerts import Alert
 from schemas.envelope import ACCOUNT, Entry
 from schemas.events import (
     SYSTEM,
@@ -20,18 +17,19 @@ from schemas.events import (
     SubjectRepaired,
     UsageRecorded,
 )
-from schemas.rejects import RAW_LIMIT, Reject
-from services.detector import facts, summary
-from services.detector.calendars import DAY_US, HOUR_US, to_date
+from services.detector import facts, refusals, summary
+from services.detector.calendars import DAY_US, HOUR_US
 from services.detector.closings import Closings
 from services.detector.facts import Moment
-from services.detector.facts.buckets import PEOPLE
+from services.detector.facts.buckets import PEOPLE, TOO_LATE
 from services.detector.judging import judge_day, judge_event
 from services.detector.ledger import ROOT, Closing, Ledger
-from services.detector.raising import Failure, Judgement, When
+from services.detector.pending import Cut, Pending
+from services.detector.raising import Failure, When
 from services.detector.recent import HORIZON
+from services.detector.refusals import Place
 from services.detector.rules import RuleError, RuleSet, compile_rules
-from services.detector.subject import Account, Quarantine, order_of, records, restore_all
+from services.detector.subject import Account, Quarantine, order_of, restore_all
 
 AHEAD_US = 600_000_000
 """An event may be this far ahead of its record's append time: ten minutes (design.md §5.2)."""
@@ -46,29 +44,10 @@ BATCH = 250
 """Accounts judged at once, as arrays."""
 
 _SYSTEM = frozenset(SYSTEM.values())
-_encode_json = msgspec.json.Encoder().encode
 
 
 class Gap(Exception):
     """A message of the log is missing, and nobody may skip it."""
-
-
-class Cut(NamedTuple):
-    """What a flush writes, in one transaction: the snapshot at a stamp, and what came of it.
-
-    Attributes:
-        stamp: Offset in `events.v1` up to which everything is folded.
-        records: Key and value of changed records of `state.v1`; None deletes.
-        summaries: Key and value of changed records of `accounts.v1`.
-        alerts: Records for `alerts.v1`, in order.
-        rejects: Records for `rejects.v1`.
-    """
-
-    stamp: int
-    records: list[tuple[str, bytes | None]]
-    summaries: list[tuple[str, bytes]]
-    alerts: list[Alert]
-    rejects: list[Reject]
 
 
 class Partition:
@@ -81,8 +60,6 @@ class Partition:
 
     Attributes:
         rules: The rule set in force.
-        counts: What happened since the start, by (what, why); for metrics.
-        failures: Rules and folds that raised, for the log; whoever logs them empties the list.
     """
 
     def __init__(self, number: int, ledger: Ledger, accounts: dict[str, Account]) -> None:
@@ -90,13 +67,9 @@ class Partition:
         self.number = number
         self.ledger = ledger
         self.accounts = accounts
-        self.counts: Counter[tuple[str, str]] = Counter()
-        self.failures: list[Failure] = []
+        self._pending = Pending()
         self._order = sorted(order_of(subject) for subject in accounts)
-        self._dirty: dict[str, Account] = {}
-        self._months: set[tuple[str, int]] = set()
-        self._alerts: list[Alert] = []
-        self._rejects: list[Reject] = []
+        self._tick_appended = 0
         self._compiled: dict[int, RuleSet] = {0: RuleSet()}
         self.rules = self._rule_set(ledger.record.rules)
         self._closings = Closings(ledger)
@@ -139,12 +112,22 @@ class Partition:
     @property
     def dirty(self) -> int:
         """How many accounts the next cut will write."""
-        return len(self._dirty)
+        return len(self._pending.accounts)
 
     @property
     def urgent(self) -> bool:
         """Whether an alert waits for a flush."""
-        return bool(self._alerts)
+        return bool(self._pending.alerts)
+
+    @property
+    def counts(self) -> Counter[tuple[str, ...]]:
+        """What happened since the start, by (what, labels...); for metrics."""
+        return self._pending.counts
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Rules and folds that raised; whoever logs them empties the list."""
+        return self._pending.failures
 
     def apply(self, offset: int, appended: int, message: bytes | None) -> None:
         """Fold one message.
@@ -168,11 +151,14 @@ class Partition:
             )
         entries, unreadable = envelope.decode(message)
         for broken in unreadable:
-            self._refuse(offset, broken.place, "unreadable", broken.reason, "", broken.raw)
+            at = Place(offset, broken.place, appended)
+            self._pending.refuse(
+                refusals.of_bytes(self.number, at, "unreadable", broken.reason, broken.raw)
+            )
         hashes = self.ledger.hashes(entries)
         known = self.ledger.repeated(hashes, entries)
-        for (place, entry), hashed, repeated in zip(entries, hashes, known, strict=True):
-            self._entry(offset, place, appended, entry, hashed, repeated)
+        for (index, entry), hashed, repeated in zip(entries, hashes, known, strict=True):
+            self._entry(Place(offset, index, appended), entry, hashed, repeated)
         record.stamp = offset
         record.appended = appended
 
@@ -205,136 +191,119 @@ class Partition:
         The caller writes it in one transaction. If that fails, the partition's memory is ahead of
         its snapshot for good, and only a new load may go on.
         """
-        history = self.rules.history_days
-        changed: list[tuple[str, bytes | None]] = []
-        summaries: list[tuple[str, bytes]] = []
-        for account in self._dirty.values():
-            account.facts.buckets.settle(account.judged, account.judged - history + 1)
-            changed.extend(records(account))
-            shown = summary.of(account, self.stamp)
-            if (seen := hash(summary.comparable(shown))) != account.shown:
-                account.shown = seen
-                summaries.append((account.id, _encode_json(shown)))
-        for subject, first in sorted(self._months):
-            account = self.accounts[subject]
-            month = summary.month(account, to_date(first))
-            summaries.append((days_key(account.id, month.month), _encode_json(month)))
-        changed.extend(self.ledger.changes())
-        cut = Cut(self.stamp, changed, summaries, self._alerts, self._rejects)
-        self._dirty, self._months, self._alerts, self._rejects = {}, set(), [], []
-        return cut
+        return self._pending.cut(self.ledger, self.accounts, self.rules.history_days)
 
-    def _entry(
-        self, offset: int, place: int, appended: int, entry: Entry, hashed: int, repeated: bool
-    ) -> None:
+    def _entry(self, at: Place, entry: Entry, hashed: int, repeated: bool) -> None:
         system = type(entry.event) in _SYSTEM
-        why = self.ledger.admit(entry, 0 if system else hashed, repeated)
+        why = self.ledger.admit(entry, at.appended, 0 if system else hashed, repeated)
         if why is not None:
             self.counts["duplicate", why] += 1
             return
-        time = entry.time or appended
         if system:
-            self._system(offset, place, appended, entry)
-        elif time > appended + AHEAD_US or (entry.day or 0) > appended // DAY_US + 1:
+            self._system(at, entry)
+            return
+        time = entry.time or at.appended
+        if time > at.appended + AHEAD_US or (entry.day or 0) > at.appended // DAY_US + 1:
             detail = "the event is more than 10 minutes ahead of its append time"
-            self._refuse_entry(offset, place, "future", detail, entry)
-        else:
-            self.ledger.sightings.see(entry.source, time // HOUR_US)
-            if not entry.subjects:
-                self._everybody(offset, place, entry)
-            for subject in entry.subjects:
-                if subject.startswith(ACCOUNT):
-                    self._account(offset, place, time, subject, entry)
+            self._refuse_entry(at, "future", detail, entry)
+            return
+        self.ledger.sightings.see(entry.source, time // HOUR_US)
+        if not entry.subjects:
+            self._everybody(at, entry)
+        for subject in entry.subjects:
+            if subject.startswith(ACCOUNT):
+                self._account(at, time, subject, entry)
 
-    def _account(self, offset: int, place: int, time: int, subject: str, entry: Entry) -> None:
-        account = self._known(subject, offset)
-        self._dirty[subject] = account
+    def _account(self, at: Place, time: int, subject: str, entry: Entry) -> None:
+        account = self.accounts.get(subject) or self._new(subject, at)
+        self._pending.accounts[subject] = account
         if account.quarantine is not None:
-            account.quarantine.hold(offset, place)
+            account.quarantine.hold(at.offset, at.entry or 0)
             self.counts["held", "quarantine"] += 1
             return
-        if self.ledger.record.closings:
+        record, profile = self.ledger.record, account.facts.profile
+        if record.closings:
             self._catch_up(account)
-        account.judged = max(account.judged, self._closings.newest(account.facts.profile))
-        day = entry.day if entry.day is not None else account.facts.profile.day_of(time)
-        moment = Moment(
-            time,
-            day,
-            self.ledger.record.clock,
-            account.judged,
-            account.judged - self.rules.history_days + 1,
-            account.facts.buckets,
-        )
+        newest = self._closings.newest(profile)
+        if newest > account.judged:
+            account.judged = newest
+        day = profile.day_of(time) if entry.day is None else entry.day
+        oldest = account.judged + 1 - self.rules.history_days
+        moment = Moment(time, day, record.clock, account.judged, oldest, account.facts.buckets)
         try:
             refused = facts.fold(account.facts, entry, moment)
         except (MemoryError, RecursionError):
             raise
         except Exception as error:
-            self._quarantine(account, offset, place, error)
+            self._quarantine(account, at, error)
             return
-        if refused is not None:
+        if refused is None:
+            self._folded(account, entry, moment, at)
+        elif refused == TOO_LATE:
+            self.counts["rejected", TOO_LATE] += 1
+        else:
             detail = f"{entry.event.__class__.__name__} was refused: {refused}"
-            self._refuse_entry(offset, place, refused, detail, entry)
-            return
-        self._folded(account, entry, moment, offset)
+            self._refuse_entry(at, refused, detail, entry)
 
-    def _folded(self, account: Account, entry: Entry, at: Moment, offset: int) -> None:
+    def _folded(self, account: Account, entry: Entry, moment: Moment, at: Place) -> None:
         """Do what follows a fold: late days, zones, sources, rules woken by the event."""
         event = entry.event
-        account.last_hour = max(account.last_hour, at.time // HOUR_US)
-        self.counts["folded", "new" if at.day > at.judged else "late"] += 1
+        hour = moment.time // HOUR_US
+        if hour > account.last_hour:
+            account.last_hour = hour
+        late = moment.day <= moment.judged
+        self.counts["folded", "late" if late else "new"] += 1
         if isinstance(event, UsageRecorded):
             self.ledger.credit(event.metric, entry.source)
             if event.person is not None:
                 self.ledger.credit(PEOPLE, entry.source)
-            if at.day <= at.judged:
-                self._months.add((account.subject, summary.month_start(at.day)))
+            if late:
+                self._pending.show(account, moment.day)
         elif isinstance(event, AccountUpdated):
             self._closings.ensure(account.facts.profile.zone)
-        if type(event) in self.rules.woken_by and at.time >= at.clock - YOUNG_US:
+        if type(event) in self.rules.woken_by and moment.time >= moment.clock - YOUNG_US:
             record = self.ledger.record
-            when = When(at.day, at.time, offset, record.mode == "importing", record.rules)
-            self._collect(judge_event(self.rules, account, entry, when))
+            historic = record.mode == "importing"
+            when = When(moment.day, moment.time, at.offset, historic, record.rules)
+            self._pending.collect(judge_event(self.rules, account, entry, when), at.appended)
 
-    def _known(self, subject: str, offset: int) -> Account:
-        account = self.accounts.get(subject)
-        if account is None:
-            account = Account(subject.removeprefix(ACCOUNT), offset)
-            self.accounts[subject] = account
-            insort(self._order, order_of(subject))
-            self._closings.ensure(account.facts.profile.zone)
+    def _new(self, subject: str, at: Place) -> Account:
+        account = Account(subject.removeprefix(ACCOUNT), at.offset)
+        self.accounts[subject] = account
+        insort(self._order, order_of(subject))
+        self._closings.ensure(account.facts.profile.zone)
         return account
 
-    def _quarantine(self, account: Account, offset: int, place: int, error: Exception) -> None:
+    def _quarantine(self, account: Account, at: Place, error: Exception) -> None:
         what = f"{type(error).__name__}: {error}"
-        account.quarantine = Quarantine(offset, what)
-        account.quarantine.hold(offset, place)
+        account.quarantine = Quarantine(at.offset, what)
+        account.quarantine.hold(at.offset, at.entry or 0)
         self.counts["quarantined", "fold"] += 1
         self.failures.append(Failure(account.id, "", what))
 
-    def _everybody(self, offset: int, place: int, entry: Entry) -> None:
+    def _everybody(self, at: Place, entry: Entry) -> None:
         """Fold an event that concerns every account into the ledger."""
         if isinstance(entry.event, ClosureDeclared):
             refused = self.ledger.close_for_all(entry.event)
             if refused is not None:
-                self._refuse_entry(offset, place, refused, "closures for everybody", entry)
+                self._refuse_entry(at, refused, "closures for everybody", entry)
                 return
         self.counts["folded", "everybody"] += 1
 
-    def _system(self, offset: int, place: int, appended: int, entry: Entry) -> None:
+    def _system(self, at: Place, entry: Entry) -> None:
         event = entry.event
         if isinstance(event, ClockTicked):
-            if event.at > appended + TICK_AHEAD_US:
+            if event.at > at.appended + TICK_AHEAD_US:
                 detail = "the tick is more than 2 minutes ahead of its append time"
-                self._refuse_entry(offset, place, "tick_ahead", detail, entry)
+                self._refuse_entry(at, "tick_ahead", detail, entry)
             else:
-                self._tick(event, offset)
+                self._tick(event, at)
         elif isinstance(event, RulesApplied):
-            self._apply_rules(offset, place, entry, event)
+            self._apply_rules(at, entry, event)
         elif isinstance(event, SubjectRepaired):
             self._repair(event.subject)
 
-    def _tick(self, tick: ClockTicked, offset: int) -> None:
+    def _tick(self, tick: ClockTicked, at: Place) -> None:
         for source, hours in tick.seen.items():
             for hour in hours:
                 self.ledger.sightings.see(source, hour)
@@ -344,7 +313,8 @@ class Partition:
         if record.mode == "importing" and tick.mode == "live":
             self._show_all_months()
         record.mode = tick.mode
-        self._closings.advance(tick.at, offset, self.rules.history_days)
+        self._closings.advance(tick.at, at.offset, self.rules.history_days)
+        self._tick_appended = at.appended
 
     def _catch_up(self, account: Account) -> None:
         """Judge an account by the open closings before an entry changes it."""
@@ -368,36 +338,26 @@ class Partition:
         judgement = judge_day(self._rule_set(closing.rules), mine, closing)
         for account in judgement.changed.values():
             account.judged = max(account.judged, closing.day)
-        self._collect(judgement)
+        self._pending.collect(judgement, self._tick_appended)
         for account in mine:
             if summary.shows(account, closing.day, closing.historic):
-                self._months.add((account.subject, summary.month_start(closing.day)))
-
-    def _collect(self, judgement: Judgement) -> None:
-        self._alerts.extend(judgement.alerts)
-        self.failures.extend(judgement.failures)
-        for account in judgement.changed.values():
-            self._dirty[account.subject] = account
-        for alert in judgement.alerts:
-            self.counts["alert", alert.__class__.__name__] += 1
-        for failure in judgement.failures:
-            self.counts["rule_failed", failure.rule] += 1
+                self._pending.show(account, closing.day)
 
     def _show_all_months(self) -> None:
         """Write the last month of imported history, which no closing has shown."""
         today = self.ledger.record.clock // DAY_US
-        first = summary.month_start(today)
-        for subject in self.accounts:
-            self._months.add((subject, summary.month_start(first - 1)))
-            self._months.add((subject, first))
+        last_month = summary.month_start(today) - 1
+        for account in self.accounts.values():
+            self._pending.show(account, last_month)
+            self._pending.show(account, today)
 
-    def _apply_rules(self, offset: int, place: int, entry: Entry, event: RulesApplied) -> None:
+    def _apply_rules(self, at: Place, entry: Entry, event: RulesApplied) -> None:
         if event.n <= self.ledger.record.rules:
             return
         try:
             self._compiled[event.n] = compile_rules(event.n, event.content)
         except (RuleError, msgspec.MsgspecError) as error:
-            self._refuse_entry(offset, place, "bad_rules", str(error), entry)
+            self._refuse_entry(at, "bad_rules", str(error), entry)
             return
         self.ledger.apply_rules(event.n, event.content)
         self.rules = self._compiled[event.n]
@@ -415,28 +375,8 @@ class Partition:
             account.off.clear()
             # Open closings passed it by, or will, as judging was quick or slow: none may judge it.
             account.judged = max(account.judged, self._closings.newest(account.facts.profile))
-            self._dirty[subject] = account
+            self._pending.accounts[subject] = account
             self.counts["repaired", "subject"] += 1
 
-    def _refuse_entry(
-        self, offset: int, place: int, reason: str, detail: str, entry: Entry
-    ) -> None:
-        self._refuse(offset, place, reason, detail, entry.source, _encode_json(entry))
-
-    def _refuse(
-        self, offset: int, place: int | None, reason: str, detail: str, source: str, raw: bytes
-    ) -> None:
-        self.counts["rejected", reason] += 1
-        self._rejects.append(
-            Reject(
-                stage="detector",
-                reason=reason,
-                detail=detail,
-                raw=raw[:RAW_LIMIT],
-                source=source,
-                topic="events.v1",
-                partition=self.number,
-                offset=offset,
-                index=place,
-            )
-        )
+    def _refuse_entry(self, at: Place, reason: str, detail: str, entry: Entry) -> None:
+        self._pending.refuse(refusals.of_entry(self.number, at, reason, detail, entry))

@@ -71,11 +71,13 @@ class Judgement:
         alerts: Records for the alert log, in a fixed order.
         changed: Accounts whose episodes, states or swings changed, by id.
         failures: Rules that raised.
+        held_back: Why conditions that hold raised nothing: `yields` or `cooling`.
     """
 
     alerts: list[Alert] = field(default_factory=list)
     changed: dict[str, Account] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    held_back: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ class Applied:
         if self._yields(finding.object):
             if known is not None and known.open:
                 self.close(known, "superseded")
+            if finding.fires:
+                self.out.held_back.append("yields")
             return
         begin = Episode(self.rule.id, finding.object, "pending", self.when.day)
         kept, change = episodes.step(
@@ -153,6 +157,8 @@ class Applied:
             self.account.episodes.pop(key, None)
             return
         self.account.episodes[key] = kept
+        if change is None and finding.fires and kept.state == "cooling":
+            self.out.held_back.append("cooling")
         if change is not None:
             if change.kind == "raised":
                 kept.alert_id = self._alert_id(kept)

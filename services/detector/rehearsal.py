@@ -1,6 +1,7 @@
 """Plays a case of a rule through a partition, as the live log would, and judges the outcome."""
 
 from collections.abc import Iterator, Sequence
+
 import msgspec
 
 from schemas.alerts import Alert, AlertCleared, AlertRaised

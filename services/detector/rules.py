@@ -323,11 +323,13 @@ def _ordered(rules: list[Rule], known: dict[str, RuleModel]) -> tuple[Rule, ...]
 
 
 def _history(rules: tuple[Rule, ...]) -> int:
+    asking: list[tuple[Rule, type[DayPrimitive] | type[DatePrimitive]]] = [
+        *((rule, one) for rule in rules for one in DAY if rule.primitive is one),
+        *((rule, one) for rule in rules for one in DATE if rule.primitive is one),
+    ]
     asked = [
         primitive.history_days(variant.params)
-        for rule in rules
-        for primitive in DAY
-        if rule.primitive is primitive
+        for rule, primitive in asking
         for variant in (rule.default, *rule.segments.values())
     ]
     return max(asked, default=60)

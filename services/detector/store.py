@@ -6,7 +6,8 @@ import msgspec
 
 from schemas import alerts as alert_codec
 from schemas import topics
-from services.detector.partition import Cut, Partition
+from services.detector.partition import Partition
+from services.detector.pending import Cut
 from services.detector.settings import DetectorSettings
 from services.snapshots import Bounds, Record, SnapshotWriter, bounds, load
 

@@ -1,12 +1,44 @@
 """What people are shown of an account: its summary, and its daily series by month. Pure."""
 
+from collections.abc import Iterable
 from datetime import date
 
 import msgspec
 
-from schemas.accounts import AccountDays, AccountSummary
+from schemas.accounts import AccountDays, AccountSummary, days_key
 from services.detector.calendars import HOUR_US, instant, to_date, to_day
 from services.detector.subject import Account
+
+SHOWN_STATES = 20
+"""Metrics whose data state a summary carries, so that it stays within 1 kB."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def records(
+    changed: Iterable[Account], months: Iterable[tuple[Account, int]], stamp: int
+) -> list[tuple[str, bytes]]:
+    """Return the records of `accounts.v1` that a flush writes.
+
+    Args:
+        changed: Accounts that changed; those that show what they showed before write nothing.
+        months: Accounts and the first days of months that changed.
+        stamp: Offset up to which everything is folded.
+
+    Returns:
+        Keys and values.
+    """
+    written: list[tuple[str, bytes]] = []
+    for account in changed:
+        shown = of(account, stamp)
+        seen = hash(_encode(msgspec.structs.replace(shown, stamp=0)))
+        if seen != account.shown:
+            account.shown = seen
+            written.append((account.id, _encode(shown)))
+    for account, first in months:
+        days = month(account, to_date(first))
+        written.append((days_key(account.id, days.month), _encode(days)))
+    return written
 
 
 def of(account: Account, stamp: int) -> AccountSummary:
@@ -34,15 +66,6 @@ def of(account: Account, stamp: int) -> AccountSummary:
         open_alerts=sum(one.open for one in account.episodes.values()),
         quarantined=account.quarantine is not None,
     )
-
-
-SHOWN_STATES = 20
-"""Metrics whose data state a summary carries, so that it stays within 1 kB."""
-
-
-def comparable(shown: AccountSummary) -> bytes:
-    """Return what must differ for a summary to be written again: everything but the stamp."""
-    return msgspec.msgpack.encode(msgspec.structs.replace(shown, stamp=0))
 
 
 def month_start(day: int) -> int:

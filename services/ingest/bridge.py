@@ -17,6 +17,7 @@ from services.ingest.metrics import Metrics
 from services.ingest.publisher import Publisher
 from services.ingest.rejects import Rejects
 from services.ingest.seen import Seen
+from services.kafka_clients import close
 from services.runtime import Health, get_logger
 from services.topic_admin import partition_counts
 
@@ -27,7 +28,6 @@ LOOK_SECONDS: Final = 10.0
 """Between two looks at which input topics exist."""
 BACK_OFF_SECONDS: Final = 1.0
 REVOKE_SECONDS: Final = 5.0
-STOP_SECONDS: Final = 3.0
 
 _log = get_logger(__name__)
 
@@ -155,8 +155,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         finally:
             self._marks.stop()
             await self._land()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(consumer.stop(), STOP_SECONDS)
+            await close(consumer.stop)
             self._inputs.release(())
 
     async def _carry(self, consumer: Any, topics: frozenset[str]) -> None:

@@ -1,7 +1,6 @@
 """Follows `config.v1`: the mode, the newest rule set, the API keys."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -22,10 +21,10 @@ from schemas.config import (
     RuleSetRecord,
 )
 from services.ingest import markers
+from services.kafka_clients import close
 from services.runtime import get_logger
 
 BACK_OFF_SECONDS: Final = 1.0
-STOP_SECONDS: Final = 2.0
 
 _log = get_logger(__name__)
 
@@ -132,8 +131,7 @@ class Follower:
             await consumer.start()
             await self._read(consumer, TopicPartition(self._topic, 0))
         finally:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(consumer.stop(), STOP_SECONDS)
+            await close(consumer.stop)
 
     async def _read(self, consumer: Any, partition: TopicPartition) -> None:
         consumer.assign([partition])

@@ -1,7 +1,6 @@
 """A producer of Kafka records that goes on until each is acknowledged."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from aiokafka.errors import (
 from aiokafka.structs import RecordMetadata
 
 from schemas.envelope import BYTE_LIMIT
+from services.kafka_clients import close
 from services.runtime import get_logger
 
 PATIENCE_SECONDS: Final = 5.0
@@ -184,16 +184,9 @@ class Producer:
 
 async def _close(producer: AIOKafkaProducer) -> None:
     """Close a producer, whose other records may be acknowledged meanwhile, within a bound."""
-    stopping = asyncio.ensure_future(producer.stop())
-    done, _ = await asyncio.wait({stopping}, timeout=DISCARD_SECONDS)
-    if not done:
+    if not await close(producer.stop, DISCARD_SECONDS):
         # `stop` waits for batches that an idempotent producer never gives up. What hangs here is
         # being sent again by its owner, so its first copy must not be waited for.
-        stopping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await stopping
         if producer._sender.sender_task is not None:
             producer._sender.sender_task.cancel()
         await producer.client.close()
-    elif (error := stopping.exception()) is not None:
-        _log.info("producer closed with an error", error=repr(error))

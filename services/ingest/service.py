@@ -1,8 +1,8 @@
 """The running parts of ingest, in the order in which they open and close."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
@@ -100,6 +100,7 @@ class Service:
         self._serving: asyncio.Task[None] | None = None
         self._bridging: asyncio.Task[None] | None = None
         self._running: asyncio.Task[None] | None = None
+        self._stopping = False
         self._app = create_app(self._intake(now), self._uploads(), self.health)
 
     def _uploads(self) -> Uploads:
@@ -146,15 +147,27 @@ class Service:
             )
             await self._require_topics()
             self._follower.subscribe(self._on_configuration)
-            group.create_task(self._follower.run())
+            group.create_task(self._lasting("follower", self._follower.run()))
             await self._live()
-            group.create_task(self._clock.run())
+            group.create_task(self._lasting("clock", self._clock.run()))
             await self._clock.ticking.wait()
-            self._bridging = group.create_task(self._bridge.run())
+            self._bridging = group.create_task(self._lasting("bridge", self._bridge.run()))
             await self._announce_changes()
+
+    async def _lasting(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run what must not end before `stop`: a task group would not notice a cancelled task."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise RuntimeError(f"{name} was cancelled by one of its own tasks") from None
+            raise
+        if not self._stopping:
+            raise RuntimeError(f"{name} has ended")
 
     async def stop(self) -> None:
         """Close in order: no new requests, nothing in flight, everything acknowledged."""
+        self._stopping = True
         await _end(self._serving)
         self._bridge.stop()
         if self._bridging is not None:

@@ -1,1 +1,1 @@
-"""Figures beside a peer in one run: `make bench`. They report; they test nothing but their count."""
+"""Figures beside a peer in one run, `make bench`: they test nothing but their own count."""

@@ -1,16 +1,15 @@
 """A deployment of one figure: topics of its own, the shipped rules, mode live, real processes."""
 
 import contextlib
-import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
 import aiohttp
 import msgspec
 
-from schemas.config import MODE_KEY, RULES_PREFIX, Input, ModeRecord, RuleSetRecord
+from schemas.config import MODE_KEY, RULES_PREFIX, Input, ModeRecord, RuleSetContent, RuleSetRecord
 from services import topic_admin
 from services.commands.keys import create_key
 from services.company import shipped
@@ -58,22 +57,12 @@ class Deployment:
         await topic_admin.apply(self.kafka, self.prefix, PARTITIONS)
         record = ModeRecord(mode="live", at=datetime.now(UTC))
         await self._config.write(MODE_KEY, msgspec.json.encode(record))
-        await self.apply_rules(1)
+        await self._apply(1, shipped().content)
 
-    async def apply_rules(self, n: int, *, with_input: bool = False) -> str:
-        """Put the shipped rules in force; return the content.
-
-        Args:
-            n: Number of the rule set.
-            with_input: True to have the bridge read the input topic from now on.
-        """
+    async def open_input(self) -> None:
+        """Put a rule set in force by which the bridge reads the input topic."""
         bridged = Input(topic=self.input_topic, format="cloudevents", source=SOURCE)
-        inputs = {INPUT: bridged} if with_input else {}
-        content = msgspec.structs.replace(shipped().content, inputs=inputs)
-        text = msgspec.json.encode(content).decode()
-        record = RuleSetRecord(n=n, content=text, applied_at=datetime.now(UTC))
-        await self._config.write(f"{RULES_PREFIX}{n}", msgspec.json.encode(record))
-        return text
+        await self._apply(2, msgspec.structs.replace(shipped().content, inputs={INPUT: bridged}))
 
     async def key(self) -> str:
         """Return an API key for every source."""
@@ -85,23 +74,39 @@ class Deployment:
         self.processes[service] = process
         return process
 
-    async def ready(self, service: str) -> None:
-        """Return when a service is ready; fail if it ends."""
+    async def ready(self, service: str) -> float:
+        """Wait until a service is ready; fail if it ends.
+
+        Returns:
+            When it was seen not ready for the last time, seconds since 1970: before the moment in
+            which it became ready, by the time of one look.
+        """
+        looked_at = time.time()
 
         async def is_ready() -> bool:
+            nonlocal looked_at
             self.processes[service].require_running()
+            at = time.time()
             with contextlib.suppress(aiohttp.ClientError):
-                async with aiohttp.ClientSession() as session:
-                    async with session.get(self.url(service, "/readyz")) as answer:
-                        return answer.status == 200
+                async with session.get(self.url(service, "/readyz")) as answer:
+                    if answer.status == 200:
+                        return True
+            looked_at = at
             return False
 
-        await eventually(is_ready, within=READY_SECONDS, what=f"{service} to be ready")
+        async with aiohttp.ClientSession() as session:
+            await eventually(is_ready, within=READY_SECONDS, what=f"{service} to be ready")
+        return looked_at
 
     def cpu(self) -> Cpu:
         """Return the CPU that each service and the broker have used so far."""
         pids = {name: process.pid for name, process in self.processes.items()}
         return cpu_seconds(pids | ({} if self._kafka_pid is None else {"kafka": self._kafka_pid}))
+
+    async def _apply(self, n: int, content: RuleSetContent) -> None:
+        text = msgspec.json.encode(content).decode()
+        record = RuleSetRecord(n=n, content=text, applied_at=datetime.now(UTC))
+        await self._config.write(f"{RULES_PREFIX}{n}", msgspec.json.encode(record))
 
     async def stop(self) -> None:
         """End all services."""

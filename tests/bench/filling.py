@@ -5,11 +5,14 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 
 from schemas.cloudevents import Incoming, decode
 from schemas.envelope import ENTRY_LIMIT, Origin, join
 from schemas.events import ClockTicked, RulesApplied
+from schemas.events import Event as AnyEvent
+from services.company import shipped
 from services.ingest.entries import admit, broadcast
 from tests.bench.load import PARTITIONS, Event
 
@@ -48,20 +51,19 @@ async def fill_input(kafka: str, topic: str, events: Iterable[Event]) -> Ends:
     return ends
 
 
-async def fill_envelopes(kafka: str, topic: str, events: Iterable[Event], rules: str) -> Ends:
-    """Write `events.v1` as the bridge would, with the rule set and a tick in front.
+async def fill_envelopes(kafka: str, topic: str, events: Iterable[Event]) -> Ends:
+    """Write `events.v1` as the bridge would, with the shipped rules and a tick in front.
 
     Args:
         kafka: Bootstrap servers.
         topic: Full name of `events.v1`, which has no records.
         events: The events.
-        rules: Content of the rule set.
     """
     ends: Ends = {}
     now = time.time_ns() // 1000
     waiting: dict[int, list[bytes]] = {partition: [] for partition in range(PARTITIONS)}
     async with _producer(kafka) as producer:
-        for partition, first in _preamble(rules, now).items():
+        for partition, first in _preamble(now).items():
             await producer.send_and_wait(topic, join(first), partition=partition)
         for event in events:
             where = event.partition
@@ -81,12 +83,14 @@ def _append(batch: Any, key: bytes, value: bytes) -> bool:
     return batch.append(key=key, value=value, timestamp=None) is not None
 
 
-def _preamble(rules: str, now: int) -> dict[int, list[bytes]]:
+def _preamble(now: int) -> dict[int, list[bytes]]:
     """Return the first entries of each partition, as a live deployment has them."""
     # A tick must not be ahead of its append time; events of this hour come after it all the same.
     tick = ClockTicked(at=now - TICK_MARGIN_US, mode="live", complete_until={}, seen={})
     found: dict[int, list[bytes]] = {}
-    for number, event in enumerate((RulesApplied(n=1, content=rules), tick)):
+    rules = msgspec.json.encode(shipped().content).decode()
+    first: tuple[AnyEvent, ...] = (RulesApplied(n=1, content=rules), tick)
+    for number, event in enumerate(first):
         for partition, entry in broadcast(event, f"bench-{number}", now, PARTITIONS):
             found.setdefault(partition, []).append(entry)
     return found

@@ -39,7 +39,7 @@ async def measure(setting: Setting) -> Figure:
         state = topics.full_name(topics.STATE, ours.prefix)
         async with watching(setting.kafka, state, ends) as snapshot:
             before = ours.cpu()
-            await ours.apply_rules(2, with_input=True)
+            await ours.open_input()
             durable_at = await snapshot.durable(services, LIMIT_SECONDS)
             cpu = spent(before, ours.cpu())
         started_at = await _first_appended(ours)

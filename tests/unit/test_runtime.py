@@ -46,7 +46,38 @@ def test_our_logs_and_those_of_libraries_are_json_lines(logs: pytest.CaptureFixt
             "logger": "services.x",
             "level": "info",
         },
-        {"service": "ingest", "event": "broker 1 away", "logger": "aiokafka", "level": "warning"},
+        {
+            "service": "ingest",
+            "event": "broker 1 away",
+            "hidden": 0,
+            "logger": "aiokafka",
+            "level": "warning",
+        },
+    ]
+
+
+def test_a_line_that_a_library_repeats_is_shown_once_and_counted(
+    logs: pytest.CaptureFixture[str],
+) -> None:
+    runtime.configure_logging("ingest")
+
+    def log(name: str, text: str, node: int, at: float) -> None:
+        parts = {"name": name, "levelname": "ERROR", "msg": text, "args": (node,), "created": at}
+        logging.getLogger().handle(logging.makeLogRecord(parts))
+
+    for n in range(50):
+        log("aiokafka.conn", "node %s away", 1, 1000 + n / 10)
+        log("ours", "node %s away", 1, 1000 + n / 10)
+    log("aiokafka.conn", "node %s away", 2, 1000 + runtime.SELDOM_SECONDS)
+    log("aiokafka.conn", "node %s is back", 2, 1000 + runtime.SELDOM_SECONDS)
+
+    found = lines(logs)
+    shown = [line for line in found if line["logger"] == "aiokafka.conn"]
+    assert len(found) - len(shown) == 50
+    assert [(line["event"], line["hidden"]) for line in shown] == [
+        ("node 1 away", 0),
+        ("node 2 away", 49),
+        ("node 2 is back", 0),
     ]
 
 

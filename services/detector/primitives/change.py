@@ -118,6 +118,7 @@ def _departure(
     because = {
         "person": person,
         "role": contact.role,
+        "status": contact.status,
         "left_on": to_date(contact.changed_day).isoformat(),
         "successor": successor,
         "usage_days_of_28": active_days(facts.people.get(person) or 0, day, SHARE_DAYS),

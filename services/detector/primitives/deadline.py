@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from schemas.alerts import Severity
 from services.detector.calendars import to_date, to_day
 from services.detector.facts import Facts
+from services.detector.primitives.baseline import HISTORY_DAYS
 from services.detector.primitives.day import Params
 from services.detector.primitives.finding import Finding
 
@@ -56,6 +57,11 @@ class Deadline:
     def kind(params: DeadlineParams) -> str:  # noqa: ARG004
         """Return the alert kind."""
         return Deadline.name
+
+    @staticmethod
+    def history_days(params: DeadlineParams) -> int:
+        """Return what a data state of `ok` needs, where the checklist asks for one."""
+        return HISTORY_DAYS if params.what == "renewal_checklist" else 1
 
     @staticmethod
     def judge(

@@ -39,6 +39,10 @@ class DatePrimitive(Protocol):
         """Return the alert kind of formats.md for these parameters."""
 
     @staticmethod
+    def history_days(params: Any) -> int:
+        """Return how many days of buckets the condition depends on, by the data states."""
+
+    @staticmethod
     def judge(facts: Facts, day: int, states: Mapping[str, str], params: Any) -> Sequence[Finding]:
         """Judge one account; an open object that is not among the findings is over.
 

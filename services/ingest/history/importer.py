@@ -104,7 +104,7 @@ async def run_import(
     """
     now = outside.now()
     with Staging(files) as staging:
-        outside.tell(f"reading {', '.join(str(file.path) for file in files)}")
+        outside.tell(f"reading {', '.join(file.path.name for file in files)}")
         span = await asyncio.to_thread(staging.load, _micros(now))
         found = await outside.config.read()
         decided = plan(found, await asyncio.to_thread(digest, files), now, again=again)

@@ -1,0 +1,104 @@
+"""What a partition has changed and found since the last flush, and the flush's one cut."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from schemas.alerts import Alert
+from schemas.rejects import Reject
+from services.detector import summary
+from services.detector.ledger import Ledger
+from services.detector.raising import Failure, Judgement
+from services.detector.subject import Account, records
+
+
+class Cut(NamedTuple):
+    """What a flush writes, in one transaction: the snapshot at a stamp, and what came of it.
+
+    Attributes:
+        stamp: Offset in `events.v1` up to which everything is folded.
+        records: Key and value of changed records of `state.v1`; None deletes.
+        summaries: Key and value of changed records of `accounts.v1`.
+        alerts: Records for `alerts.v1`, in order.
+        rejects: Records for `rejects.v1`.
+        caused: Append time of the message that caused each alert of the present, microseconds.
+    """
+
+    stamp: int
+    records: list[tuple[str, bytes | None]]
+    summaries: list[tuple[str, bytes]]
+    alerts: list[Alert]
+    rejects: list[Reject]
+    caused: list[int]
+
+
+class Pending:
+    """Changed accounts, alerts and refusals that wait for a flush.
+
+    Attributes:
+        accounts: Changed accounts, by subject.
+        months: Subject and first day of months that people are shown and that changed.
+        alerts: Alert records.
+        counts: What happened since the start, by (what, labels...); for metrics.
+        failures: Rules and folds that raised; whoever logs them empties the list.
+    """
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.months: set[tuple[str, int]] = set()
+        self.alerts: list[Alert] = []
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        self.failures: list[Failure] = []
+        self._rejects: list[Reject] = []
+        self._caused: list[int] = []
+
+    def show(self, account: Account, day: int) -> None:
+        """Show people the month of a day again."""
+        self.months.add((account.subject, summary.month_start(day)))
+
+    def refuse(self, reject: Reject) -> None:
+        """Refuse an entry."""
+        self.counts["rejected", reject.reason] += 1
+        self._rejects.append(reject)
+
+    def collect(self, judgement: Judgement, caused: int) -> None:
+        """Keep what judging found.
+
+        Args:
+            judgement: What was found.
+            caused: Append time of the message that caused it, microseconds.
+        """
+        for account in judgement.changed.values():
+            self.accounts[account.subject] = account
+        for alert in judgement.alerts:
+            kind = alert.__class__.__name__
+            self.counts["alert", kind, alert.rule, alert.severity] += 1
+            if not alert.historic:
+                self._caused.append(caused)
+        for failure in judgement.failures:
+            self.counts["rule_failed", failure.rule] += 1
+        for reason in judgement.held_back:
+            self.counts["suppressed", reason] += 1
+        self.alerts.extend(judgement.alerts)
+        self.failures.extend(judgement.failures)
+
+    def cut(self, ledger: Ledger, accounts: dict[str, Account], history_days: int) -> Cut:
+        """Encode everything that waits, and begin anew.
+
+        Args:
+            ledger: The partition's ledger.
+            accounts: All its accounts, by subject.
+            history_days: Days of buckets that the rules ask for.
+        """
+        stamp = ledger.record.stamp
+        changed: list[tuple[str, bytes | None]] = []
+        for account in self.accounts.values():
+            oldest = account.judged - history_days + 1
+            account.facts.buckets.settle(account.judged, oldest)
+            changed.extend(records(account))
+        changed.extend(ledger.changes())
+        months = [(accounts[subject], first) for subject, first in sorted(self.months)]
+        shown = summary.records(self.accounts.values(), months, stamp)
+        cut = Cut(stamp, changed, shown, self.alerts, self._rejects, self._caused)
+        self.accounts, self.months = {}, set()
+        self.alerts, self._rejects, self._caused = [], [], []
+        return cut
