@@ -2,7 +2,7 @@
 
 import typer
 
-from services.commands import accounts, alerts, config, history, keys, platform, rules, send
+from services.commands import accounts, alerts, config, demo, history, keys, platform, rules, send
 from services.commands import topics as topics_commands
 from services.runtime import version
 
@@ -19,6 +19,7 @@ app.command()(platform.serve)
 app.command(name="import")(history.import_)
 app.command()(history.live)
 app.command()(send.send)
+app.command()(demo.demo)
 app.add_typer(config.app, name="config")
 app.add_typer(rules.app, name="rules")
 app.add_typer(keys.app, name="keys")

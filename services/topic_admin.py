@@ -1,5 +1,6 @@
 """Compares the broker's topics with `schemas/topics.py`, and creates or mends them."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +17,8 @@ from services.settings import ConfigurationError, Fault
 OWN_SETTING: Final = 1
 """Where a setting comes from: the topic itself. Source: Kafka's protocol, DescribeConfigs."""
 PRODUCTION_REPLICATION: Final = 3
+SETTLE_SECONDS: Final = 20.0
+POLL_SECONDS: Final = 0.1
 INGEST_TOPICS: Final = (EVENTS, CONFIG, REJECTS)
 
 
@@ -137,6 +140,7 @@ async def apply(kafka: str, prefix: str, partitions: int) -> list[Difference]:
 
     Raises:
         KafkaError: Kafka does not answer or refuses.
+        TimeoutError: It confirmed, and yet does not show it.
     """
     async with _admin(kafka) as admin:
         found = await _describe(admin, [full_name(topic, prefix) for topic in TOPICS])
@@ -146,6 +150,8 @@ async def apply(kafka: str, prefix: str, partitions: int) -> list[Difference]:
         by_name = {full_name(topic, prefix): topic for topic in TOPICS}
         await _create(admin, {name: by_name[name] for name in missing}, partitions)
         await _mend(admin, {name: {**found[name].own, **by_name[name].config} for name in wrong})
+        if missing or wrong:
+            await _settle(admin, prefix, partitions, by_name)
         return differences
 
 
@@ -198,6 +204,17 @@ async def _describe(admin: Any, names: Sequence[str]) -> dict[str, Found]:
             own = {entry[0]: entry[1] or "" for entry in entries if entry[3] == OWN_SETTING}
             found[name] = Found(counts[name], settings, own)
     return found
+
+
+async def _settle(admin: Any, prefix: str, partitions: int, by_name: Mapping[str, Topic]) -> None:
+    """Wait until the broker shows what it has confirmed: whoever looks next must see it."""
+    async with asyncio.timeout(SETTLE_SECONDS):
+        while True:
+            found = await _describe(admin, list(by_name))
+            left = compare(found, prefix, partitions, by_name.values())
+            if all(each.kind == "partitions" for each in left):
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def _create(admin: Any, topics: Mapping[str, Topic], partitions: int) -> None:

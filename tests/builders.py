@@ -30,7 +30,8 @@ from schemas.events import (
     TouchRecorded,
     UsageRecorded,
 )
-from services.detector.partition import Cut, Partition
+from services.detector.partition import Partition
+from services.detector.pending import Cut
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US

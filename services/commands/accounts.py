@@ -13,6 +13,8 @@ from schemas.events import SubjectRepaired
 from services.commands.terminal import fail, read_settings
 from services.settings import ServiceSettings
 
+POLL_SECONDS = 1.0
+
 app = typer.Typer(help="Accounts as they are counted.", no_args_is_help=True)
 
 
@@ -21,18 +23,22 @@ def show(
     account_id: Annotated[str | None, typer.Argument(help="The account's id.")] = None,
     everybody: Annotated[bool, typer.Option("--all", help="Every account, one a line.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds to wait for an account to appear.")
+    ] = 0,
 ) -> None:
-    """Show facts, day buckets, people, episodes and the stamp of an account."""
+    """Show facts, day buckets, people, episodes and the stamp of an account.
+
+    They come from the snapshot, which the detector writes every 30 s, and with every alert.
+    """
     known = read_settings(ServiceSettings)
     if (account_id is None) != everybody:
         fail("name one account, or give --all")
-    found = False
-    for number in _partitions(known, account_id):
-        for line in asyncio.run(_read(known, number, account_id)):
-            found = True
-            typer.echo(json.dumps(line) if as_json else _for_people(line))
-    if not found and account_id is not None:
-        fail(f"account {account_id!r} has not been counted; the snapshot is up to 30 s old")
+    lines = asyncio.run(_found(known, account_id, wait))
+    for line in lines:
+        typer.echo(json.dumps(line) if as_json else _for_people(line))
+    if not lines and account_id is not None:
+        fail(f"account {account_id!r} is not in the snapshot, which may be 30 s old; try --wait 60")
 
 
 @app.command()
@@ -49,6 +55,19 @@ def _partitions(known: ServiceSettings, account_id: str | None) -> list[int]:
     if account_id is None:
         return list(range(known.partitions))
     return [partition_of(account_id, known.partitions)]
+
+
+async def _found(
+    known: ServiceSettings, account_id: str | None, wait: float
+) -> list[dict[str, Any]]:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait
+    while True:
+        numbers = _partitions(known, account_id)
+        lines = [line for one in numbers for line in await _read(known, one, account_id)]
+        if lines or loop.time() >= deadline:
+            return lines
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _read(

@@ -1,6 +1,7 @@
 """`ebbwatch demo`: the product on real data, from an empty Kafka to the first live alert."""
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -35,6 +36,8 @@ def demo(
     from services.settings import ConfigurationError
 
     signal.signal(signal.SIGTERM, _interrupt)
+    # What aiokafka logs while topics are made mends itself; what does not is told as an error.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     known = (AlertsUnavailable, ConfigConflict, ConfigUnavailable, ConfigurationError)
     try:
         outcome = _demo(headless, dict(os.environ), _Clock())

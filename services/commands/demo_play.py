@@ -37,7 +37,7 @@ PATIENCE_SECONDS: Final = 60.0
 READING_SECONDS: Final = 2.0
 """Between two steps of the story, so that a person can follow."""
 POLL_SECONDS: Final = 0.1
-REPORT_SECONDS: Final = 2.0
+REPORT_SECONDS: Final = 4.0
 SEND_SECONDS: Final = 30.0
 
 

@@ -106,13 +106,14 @@ def suggestions(folder: Path) -> str:
     Args:
         folder: The demo's own folder.
     """
-    event = {"specversion": "1.0", "id": "mine-1", "source": "me", "type": "payment.failed"}
-    text = msgspec.json.encode(event | {"subject": PAYER, "data": PAYMENT}).decode()
+    event = {"specversion": "1.0", "id": "mine-N", "source": "me", "type": "payment.failed"}
+    data = {"payment": "p-1", "amount": 120_000, "currency": "USD"}
+    text = msgspec.json.encode(event | {"subject": "stations-polk", "data": data}).decode()
     return f"""\
 Try, in another terminal, in this folder:
   .venv/bin/ebbwatch alerts list
   .venv/bin/ebbwatch accounts show {CHAMPION}
   .venv/bin/ebbwatch rules explain usage-drop
-  echo '{text}' \\
+  for n in 1 2; do echo '{text.replace("N", "'$n'")}'; done \\
     | EBBWATCH_KEY_FILE={folder}/key .venv/bin/ebbwatch send -
 Alerts go on appearing here. Ctrl-C ends the demo; the next one begins from nothing."""

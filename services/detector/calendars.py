@@ -14,6 +14,9 @@ QUARTER_US = 900_000_000
 GRACE = timedelta(hours=2)
 """A day is judged this long after the next local day began, so that late events are in it."""
 
+LANGUAGE = "en_US"
+"""In which holidays are named, where they have a name in it."""
+
 _EPOCH = date(1970, 1, 1)
 _EPOCH_AT = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -104,7 +107,12 @@ def public_holidays(country: str, year: int) -> dict[int, str]:
     """
     code, _, subdivision = country.partition("-")
     try:
-        found = holidays.country_holidays(code, subdiv=subdivision or None, years=year)
+        known = holidays.country_holidays(code, subdiv=subdivision or None)
+        # Left open, the language is that of the process's environment.
+        language = LANGUAGE if LANGUAGE in known.supported_languages else known.default_language
+        found = holidays.country_holidays(
+            code, subdiv=subdivision or None, years=year, language=language
+        )
     except NotImplementedError:
         return {}
     named = {to_day(on): name for on, name in found.items()}

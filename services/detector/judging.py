@@ -18,9 +18,9 @@ from services.detector.primitives.day import DayPrimitive, Series, Verdicts
 from services.detector.primitives.drop import weekly_swing
 from services.detector.primitives.finding import DatePrimitive, Finding
 from services.detector.raising import Applied, Because, Judgement, When, close_retired
-from services.detector.rules import Rule, RuleSet, Variant
+from services.detector.rules import CORRECTION_DAYS, Rule, RuleSet, Variant
 from services.detector.subject import Account
-from services.detector.window import Row, Window, rows_of
+from services.detector.window import Row, Window, combined_rows
 
 SUNDAY = 6
 SWING_DIGITS = 9
@@ -66,6 +66,12 @@ class _Day:
         self.window = Window(closing, rules.history_days)
         self.when = When(closing.day, closing.due, closing.offset, closing.historic, closing.rules)
         self.out = Judgement()
+        self.rows = [
+            Row(account, name, (name,), (line,))
+            for account in accounts
+            for name, line in account.facts.buckets.lines.items()
+        ]
+        self.series = self.window.series(self.rows)
         self._built: dict[tuple[str, bool], tuple[list[Row], Series]] = {}
 
     def judge(self) -> Judgement:
@@ -83,20 +89,14 @@ class _Day:
 
     def _observe(self) -> None:
         """Keep the data state of every line, and once a week its swing."""
-        rows = [
-            Row(account, name, (name,), (line,))
-            for account in self.accounts
-            for name, line in account.facts.buckets.lines.items()
-        ]
-        if not rows:
+        if not self.rows:
             return
-        series = self.window.series(rows)
-        for row, state in zip(rows, states(series).tolist(), strict=True):
+        for row, state in zip(self.rows, states(self.series).tolist(), strict=True):
             dark = self.closing.day in self.closing.outages.get(row.object, ())
             self._note_state(row, "no_data" if dark else state)
         if weekday(self.closing.day) == SUNDAY:
-            swings = np.round(weekly_swing(series), SWING_DIGITS).tolist()
-            for row, swing in zip(rows, swings, strict=True):
+            swings = np.round(weekly_swing(self.series), SWING_DIGITS).tolist()
+            for row, swing in zip(self.rows, swings, strict=True):
                 if swing == swing:
                     row.lines[0].swing(self.closing.day, swing)
                     self.out.changed[row.account.id] = row.account
@@ -114,7 +114,7 @@ class _Day:
         variants: dict[int, tuple[Variant, set[str]]] = {}
         for account in self.accounts:
             variant = rule.variant(account.facts.profile.segment)
-            if not self._applied(rule, variant, account).off:
+            if not variant.off and account.off.get(rule.id) != self.when.rule_set:
                 variants.setdefault(id(variant), (variant, set()))[1].add(account.id)
         for variant, ids in variants.values():
             rows, series = self._rows(variant.params.metric, primitive.combines)  # type: ignore[attr-defined]
@@ -130,9 +130,21 @@ class _Day:
     def _rows(self, selector: str, combined: bool) -> tuple[list[Row], Series]:
         known = self._built.get((selector, combined))
         if known is None:
-            rows = rows_of(self.accounts, self.rules, selector, combined)
-            known = self._built[selector, combined] = rows, self.window.series(rows)
+            known = self._built[selector, combined] = self._build(selector, combined)
         return known
+
+    def _build(self, selector: str, combined: bool) -> tuple[list[Row], Series]:
+        """Return what a selector takes; single lines are there already."""
+        if combined:
+            rows = combined_rows(self.accounts, self.rules, selector)
+            return rows, self.window.series(rows)
+        names = {row.object for row in self.rows}
+        taken = {name for name in names if self.rules.selects(selector, name)}
+        places = [i for i, row in enumerate(self.rows) if row.object in taken]
+        if len(places) == len(self.rows):
+            return self.rows, self.series
+        at = np.array(places, dtype=np.intp)
+        return [self.rows[i] for i in places], pick(self.series, at)
 
     def _judge(
         self,
@@ -168,7 +180,8 @@ class _Day:
         self, primitive: type[DayPrimitive], variant: Variant, row: Row, known: Episode
     ) -> bool:
         """Tell whether late data, come since the last closing, take the raising day back."""
-        if not known.open or self.closing.day <= known.raised_on:
+        # Of days further back the buckets may be gone, depending on when a snapshot was cut.
+        if not known.open or not 0 < self.closing.day - known.raised_on <= CORRECTION_DAYS:
             return False
         newest = max(known.raised_on, self.closing.day - 1)
         late = any(

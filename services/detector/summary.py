@@ -86,7 +86,7 @@ def month(account: Account, first: date) -> AccountDays:
         account=account.id,
         month=first.isoformat()[:7],
         metrics={
-            name: [line.at(day) / 1000 for day in days]
+            name: [value / 1000 for value in line.span(days.start, days.stop)]
             for name, line in sorted(account.facts.buckets.lines.items())
             if line.first < days.stop and line.end > begin
         },

@@ -34,30 +34,25 @@ class Row(NamedTuple):
     lines: tuple[Line, ...]
 
 
-def rows_of(
-    accounts: Iterable[Account], rules: RuleSet, selector: str, combined: bool
-) -> list[Row]:
-    """Return the series that a metric selector takes.
+def combined_rows(accounts: Iterable[Account], rules: RuleSet, selector: str) -> list[Row]:
+    """Return one row per account, all lines that a metric selector takes added up.
 
     Args:
-        accounts: Accounts to look at.
+        accounts: Accounts to look at; one without such a line has no row.
         rules: They know the flags of the metrics.
         selector: A metric's name or a flag.
-        combined: One row per account, all its lines added up, instead of one per line.
     """
+    object_ = COMBINED if selector.startswith("@") else selector
+    taken: dict[str, bool] = {}
     rows: list[Row] = []
     for account in accounts:
-        taken = [
-            (name, line)
-            for name, line in account.facts.buckets.lines.items()
-            if rules.selects(selector, name)
-        ]
-        if combined and taken:
-            names, lines = zip(*taken, strict=True)
-            object_ = COMBINED if selector.startswith("@") else selector
-            rows.append(Row(account, object_, names, lines))
-        elif not combined:
-            rows.extend(Row(account, name, (name,), (line,)) for name, line in taken)
+        lines = account.facts.buckets.lines
+        for name in lines:
+            if name not in taken:
+                taken[name] = rules.selects(selector, name)
+        names = tuple(name for name in lines if taken[name])
+        if names:
+            rows.append(Row(account, object_, names, tuple(lines[name] for name in names)))
     return rows
 
 
@@ -78,7 +73,7 @@ class Window:
         """Return the arrays of some rows.
 
         Args:
-            rows: As `rows_of` gives them.
+            rows: Lines of some accounts.
             day: The last day; the closing's unless an earlier one is judged again.
         """
         last = self.closing.day if day is None else day

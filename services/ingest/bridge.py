@@ -17,7 +17,7 @@ from services.ingest.metrics import Metrics
 from services.ingest.publisher import Publisher
 from services.ingest.rejects import Rejects
 from services.ingest.seen import Seen
-from services.kafka_clients import close
+from services.kafka_clients import Pulse, close
 from services.runtime import Health, get_logger
 from services.topic_admin import partition_counts
 
@@ -28,6 +28,7 @@ LOOK_SECONDS: Final = 10.0
 """Between two looks at which input topics exist."""
 BACK_OFF_SECONDS: Final = 1.0
 REVOKE_SECONDS: Final = 5.0
+REBALANCE_SECONDS: Final = 120.0
 
 _log = get_logger(__name__)
 
@@ -150,7 +151,8 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         try:
             consumer.subscribe(topics=sorted(topics), listener=self)
-            await consumer.start()
+            async with asyncio.timeout(REBALANCE_SECONDS):
+                await consumer.start()
             await self._carry(consumer, frozenset(topics))
         finally:
             self._marks.stop()
@@ -160,10 +162,11 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _carry(self, consumer: Any, topics: frozenset[str]) -> None:
         loop = asyncio.get_running_loop()
-        look = loop.time() + LOOK_SECONDS
+        look, pulse = loop.time() + LOOK_SECONDS, Pulse(loop.time)
         while not self._changed.is_set():
             polled = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=POLL_RECORDS)
             epoch = self._epoch
+            pulse.check(consumer)
             await self._settle()
             if self._changed.is_set():
                 # Nothing of these is committed, so they are read again.
@@ -179,9 +182,13 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         """Wait until the partitions are assigned and checked."""
         if not self._settled.is_set():
             waits = [asyncio.ensure_future(e.wait()) for e in (self._settled, self._changed)]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                waits, timeout=REBALANCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
             for each in waits:
                 each.cancel()
+            if not done:
+                raise TimeoutError(f"no partitions for {REBALANCE_SECONDS:g} s")
 
     async def _forward(
         self, consumer: Any, polled: Mapping[TopicPartition, list[Any]], epoch: int

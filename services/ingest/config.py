@@ -21,7 +21,7 @@ from schemas.config import (
     RuleSetRecord,
 )
 from services.ingest import markers
-from services.kafka_clients import close
+from services.kafka_clients import Pulse, close
 from services.runtime import get_logger
 
 BACK_OFF_SECONDS: Final = 1.0
@@ -138,9 +138,11 @@ class Follower:
         end = (await consumer.end_offsets([partition]))[partition]
         # Until the end is reached the old state holds: half a configuration must not show.
         state = Configuration()
+        pulse = Pulse(asyncio.get_running_loop().time)
         while True:
             for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, []):
                 state = _apply(state, record)
+            pulse.check(consumer)
             # Compared with the position, because transaction markers are passed silently.
             if await consumer.position(partition) >= end:
                 self._show(state)

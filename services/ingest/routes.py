@@ -27,9 +27,6 @@ ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
 REFUSED_BODY: Final[Mapping[str, int]] = {"unsupported_media": 415}
 """Status by reason; a limit of the body, 413, for the others."""
 
-HALF_READ: Final = frozenset({408, 413})
-"""Answers after which the rest of the body is not wanted."""
-
 
 def create_app(intake: Intake, uploads: Uploads, health: Health) -> FastAPI:
     """Build the application around what does the work.
@@ -71,7 +68,9 @@ async def _answer(_: Request, error: Exception) -> Response:
         response.headers["retry-after"] = str(error.retry_after)
     if status == 401:
         response.headers["www-authenticate"] = "Bearer"
-    if status in HALF_READ:
+    # No `connection: close` after 413: closing while the client still sends resets the connection,
+    # and the client would never see the answer. The server discards the rest unread.
+    if status == 408:
         response.headers["connection"] = "close"
     return response
 

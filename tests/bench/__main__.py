@@ -26,7 +26,7 @@ from tests.bench.beside import measure_peer
 from tests.bench.figure import BenchError, Figure, Setting, tell
 from tests.platform import JARS, free_ports
 
-EVENTS: Final = 300_000
+EVENTS: Final = 500_000
 PEER_EVENTS: Final = 20_000
 INTERRUPTED: Final = 130
 

@@ -129,10 +129,10 @@ async def watching(kafka: str, topic: str, ends: Ends) -> AsyncIterator[Snapshot
         fetch_max_wait_ms=POLL_MILLISECONDS,
     )
     await consumer.start()
+    consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
+    snapshot = Snapshot(consumer, ends)
     try:
-        consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
-        snapshot = Snapshot(consumer, ends)
         yield snapshot
-        await snapshot.stop()
     finally:
+        await snapshot.stop()
         await consumer.stop()

@@ -4,10 +4,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from services.settings import SERVICES
 from tests.bench import machine
 from tests.bench.load import Counts
+
+CPU_STEP: Final = 0.01
+"""What /proc tells CPU time in, seconds."""
 
 
 class BenchError(Exception):
@@ -50,6 +54,11 @@ class Peer:
         """Events per second."""
         return self.events / self.seconds
 
+    @property
+    def cpu_rate(self) -> float:
+        """Events per CPU second."""
+        return self.events / self.cpu_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -59,7 +68,7 @@ class Figure:
         name: Which figure.
         events: Events counted, all of them right.
         seconds: How long it took.
-        cpu: CPU seconds by process; `kafka` and `clients` are not ours.
+        cpu: CPU seconds by process, from `machine.spent`; those of `SERVICES` are ours.
         details: What else a reader needs to know, such as settings.
     """
 
@@ -72,7 +81,7 @@ class Figure:
     def line(self, peer: Peer) -> dict[str, Any]:
         """Return the figure beside its peer, plain JSON."""
         rate = self.events / self.seconds
-        ours = sum(used for name, used in self.cpu.items() if name not in ("kafka", "clients"))
+        ours = sum(used for name, used in self.cpu.items() if name in SERVICES) or CPU_STEP
         return {
             "figure": self.name,
             "events": self.events,
@@ -85,7 +94,8 @@ class Figure:
             "ratio": round(rate / peer.rate, 1),
             "cpu_seconds": round(ours, 2),
             "events_per_cpu_second": round(self.events / ours),
-            "peer_events_per_cpu_second": round(peer.events / peer.cpu_seconds),
+            "peer_events_per_cpu_second": round(peer.cpu_rate),
+            "cpu_ratio": round(self.events / ours / peer.cpu_rate, 1),
             "cpu": self.cpu,
             **self.details,
             **machine.described(),

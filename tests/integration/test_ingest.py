@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import random
 import signal
@@ -201,3 +202,41 @@ async def test_a_taken_port_is_an_error_that_names_it(ours: Deployment) -> None:
     assert ingest.child.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in ingest.log.read_text()
     assert "set EBBWATCH_INGEST_PORT" in ingest.log.read_text()
+
+
+async def test_an_endless_body_gets_413_and_takes_no_memory(ours: Deployment) -> None:
+    key, ingest = await ours.key(), await ours.live()
+    await ingest.post([event("1")], key)
+    before = _resident_kilobytes(ingest.child.pid)
+
+    answers = await asyncio.gather(*(_endless(ingest.url, key) for _ in range(5)))
+
+    assert [answer.split()[1] for answer, _ in answers] == [b"413"] * 5
+    # Some megabytes lie in the buffers of both kernels' sockets when the answer comes.
+    assert max(sent for _, sent in answers) < 30_000_000
+    assert _resident_kilobytes(ingest.child.pid) - before < 100_000
+    assert (await ingest.post([event("2")], key))[0] == 200
+
+
+def _resident_kilobytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+async def _endless(url: str, key: str) -> tuple[bytes, int]:
+    """Send chunks until the answer comes; returns its first line and how much was sent."""
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = (
+        f"POST /v1/events HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    writer.write(head.encode())
+    answer, sent = asyncio.ensure_future(reader.readline()), 0
+    while not answer.done() and sent < 1_000_000_000:
+        writer.write(b"10000\r\n" + b" " * 65_536 + b"\r\n")
+        sent += 65_536
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+    writer.close()
+    return await answer, sent

@@ -62,7 +62,8 @@ def test_a_line_that_a_library_repeats_is_shown_once_and_counted(
     runtime.configure_logging("ingest")
 
     def log(name: str, text: str, node: int, at: float) -> None:
-        parts = {"name": name, "levelname": "ERROR", "msg": text, "args": (node,), "created": at}
+        level = {"levelno": logging.ERROR, "levelname": "ERROR"}
+        parts = {"name": name, "msg": text, "args": (node,), "created": at, **level}
         logging.getLogger().handle(logging.makeLogRecord(parts))
 
     for n in range(50):

@@ -74,6 +74,12 @@ class Line:
         place = day - self.first
         return self.values[place] if 0 <= place < len(self.values) else 0
 
+    def span(self, first: int, end: int) -> list[int]:
+        """Return the sums of the days from `first` to before `end`; 0 outside of what is kept."""
+        inside = self.values[max(first - self.first, 0) : max(end - self.first, 0)].tolist()
+        before = [0] * min(max(self.first - first, 0), end - first)
+        return before + inside + [0] * (end - first - len(before) - len(inside))
+
     def trim(self, oldest: int) -> list[int]:
         """Forget whole blocks before a day; return their first days."""
         gone = list(range(self.first, min(block_of(oldest), self.end), BLOCK_DAYS))
