@@ -47,7 +47,7 @@ __all__ = [
     "version",
 ]
 
-DRAIN_SECONDS: Final = 5
+DRAIN_SECONDS: Final = 4
 """How long a stopping server lets its running requests finish; all of a stop must fit in 10 s."""
 
 SELDOM_SECONDS: Final = 10.0

@@ -6,23 +6,29 @@ it are one transaction (design.md §5.7, §5.8). The detector and the alerts ser
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
+from services.kafka_clients import close
+
 REQUEST_TIMEOUT_MS: Final = 10_000
 TRANSACTION_TIMEOUT_MS: Final = 20_000
+BATCH_BYTES: Final = 512 * 1024
 LOAD_SECONDS: Final = 90.0
 """A load must end before the group takes the worker for dead (`broker_max_poll_interval`)."""
 
 _FENCED: Final = (ProducerFenced, InvalidProducerEpoch)
 _POLL_MS: Final = 200
-_STOP_SECONDS: Final = 2.0
 
 
 class Fenced(Exception):
     """Another process has taken the partition over: nothing was written."""
+
+
+class RecordTooLarge(Exception):
+    """A record is larger than a batch may be."""
 
 
 class LoadTooSlow(Exception):
@@ -69,7 +75,7 @@ class SnapshotWriter:
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             compression_type="lz4",
-            max_batch_size=512 * 1024,
+            max_batch_size=BATCH_BYTES,
             max_request_size=2 * 1024 * 1024,
             linger_ms=2,
         )
@@ -86,30 +92,46 @@ class SnapshotWriter:
 
         Raises:
             Fenced: Somebody else owns the partition now.
+            RecordTooLarge: A record does not fit; the caller must not go on.
             aiokafka.errors.KafkaError: The outcome is unknown; the caller must not go on.
         """
         try:
             async with self._producer.transaction():
-                sent = [
-                    await self._producer.send(
-                        record.topic,
-                        key=record.key.encode(),
-                        value=record.value,
-                        partition=record.partition,
-                    )
-                    for record in records
-                ]
+                sent = [one async for one in self._sent(records)]
                 for one in sent:
                     await one
         except _FENCED as error:
             raise Fenced("another worker owns the partition") from error
 
+    async def _sent(self, records: Iterable[Record]) -> AsyncIterator[asyncio.Future[Any]]:
+        """Hand the records over: in whole batches, half as costly, where the partition is known."""
+        placed: dict[tuple[str, int], list[Record]] = {}
+        for record in records:
+            if record.partition is None:
+                key = record.key.encode()
+                yield await self._producer.send(record.topic, key=key, value=record.value)
+            else:
+                placed.setdefault((record.topic, record.partition), []).append(record)
+        for (topic, partition), batch in placed.items():
+            async for one in self._batches(topic, partition, batch):
+                yield one
+
+    async def _batches(
+        self, topic: str, partition: int, records: list[Record]
+    ) -> AsyncIterator[asyncio.Future[Any]]:
+        builder = self._producer.create_batch()
+        for record in records:
+            content = {"key": record.key.encode(), "value": record.value, "timestamp": None}
+            if builder.append(**content) is None:
+                yield await self._producer.send_batch(builder, topic, partition=partition)
+                builder = self._producer.create_batch()
+                if builder.append(**content) is None:
+                    raise RecordTooLarge(f"{record.key!r} does not fit into {BATCH_BYTES} bytes")
+        yield await self._producer.send_batch(builder, topic, partition=partition)
+
     async def stop(self) -> None:
         """Close the producer; nothing of an open transaction is kept."""
-        try:
-            await asyncio.wait_for(self._producer.stop(), _STOP_SECONDS)
-        except TimeoutError:
-            return
+        await close(self._producer.stop)
 
 
 async def load(kafka: str, topic: str, partition: int) -> dict[str, bytes]:
@@ -137,7 +159,7 @@ async def load(kafka: str, topic: str, partition: int) -> dict[str, bytes]:
             f"{topic} partition {partition} was not read within {LOAD_SECONDS:.0f} s"
         ) from error
     finally:
-        await consumer.stop()
+        await close(consumer.stop)
 
 
 async def bounds(kafka: str, topic: str, partition: int, offset: int) -> Bounds:
@@ -159,7 +181,7 @@ async def bounds(kafka: str, topic: str, partition: int, offset: int) -> Bounds:
         appended = await _appended(consumer, at, offset) if start <= offset < end else None
         return Bounds(start, end, appended, len(consumer.partitions_for_topic(topic) or ()))
     finally:
-        await consumer.stop()
+        await close(consumer.stop)
 
 
 def _reader(kafka: str, isolation: str) -> AIOKafkaConsumer:
@@ -228,4 +250,4 @@ async def messages(
                     if message.offset < end:
                         yield message.offset, message.timestamp * 1000, message.value
     finally:
-        await consumer.stop()
+        await close(consumer.stop)

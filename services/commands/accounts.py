@@ -78,7 +78,7 @@ async def _read(
 
     wanted = None if account_id is None else account(account_id)
     return [
-        shown(one, number, partition.stamp)
+        shown(one, number, partition.stamp, partition.judged_to(one))
         for subject, one in sorted(partition.accounts.items())
         if wanted in {None, subject}
     ]
@@ -160,7 +160,10 @@ def _timed(entry: Entry, time: int) -> Entry:
 
 def _for_people(line: dict[str, Any]) -> str:
     facts = ", ".join(f"{name} {value}" for name, value in line["facts"].items())
-    rows = [f"{line['account']}  (partition {line['partition']}, stamp {line['stamp']})"]
+    rows = [
+        f"{line['account']}  (partition {line['partition']}, stamp {line['stamp']}, "
+        f"judged to {line['judged'] or 'no day yet'})"
+    ]
     rows.append(f"  facts     {facts or 'none'}")
     for metric, days in line["buckets"].items():
         newest = list(days.items())[-7:]

@@ -35,6 +35,8 @@ def demo(
     from services.ingest.history.files import HistoryError
     from services.settings import ConfigurationError
 
+    # Explicitly, for a shell starts what runs in its background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     # What aiokafka logs while topics are made mends itself; what does not is told as an error.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -158,7 +158,7 @@ class Play:
             if found is not None and found < age:
                 age, forward_at = found, now
             if now - forward_at > PATIENCE_SECONDS:
-                raise DemoError(f"the detector has judged nothing for {PATIENCE_SECONDS:g} s")
+                raise services.failure(f"nothing was judged for {PATIENCE_SECONDS:g} s")
             if now - told_at > REPORT_SECONDS and age < math.inf:
                 told_at = now
                 day = datetime.now(UTC) - timedelta(seconds=age)
@@ -216,5 +216,5 @@ class Play:
         while not await done():
             services.check()
             if time.monotonic() > end:
-                raise DemoError(f"{otherwise} within {PATIENCE_SECONDS:g} s")
+                raise services.failure(f"{otherwise} within {PATIENCE_SECONDS:g} s")
             await asyncio.sleep(POLL_SECONDS)

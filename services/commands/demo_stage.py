@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,10 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 from services import local, tether
+from services.daemon import HOST
+from services.detector.settings import DetectorSettings
+from services.ingest.settings import IngestSettings
+from services.settings import load_settings
 
 STOP_SECONDS: Final = 12.0
 """Ingest and detector end within 10 s of a signal (issue 3, point 3)."""
@@ -76,9 +81,8 @@ class Services:
 
     def __init__(self, environ: Mapping[str, str], log: Path) -> None:
         self._log = log
-        # Source of the defaults: formats.md, environment and ports.
-        self.ingest = f"http://127.0.0.1:{environ.get('EBBWATCH_INGEST_PORT') or 8600}"
-        self.detector = f"http://127.0.0.1:{environ.get('EBBWATCH_DETECTOR_PORT') or 8610}"
+        self.ingest = _free("INGEST", load_settings(IngestSettings, environ).ingest_port)
+        self.detector = _free("DETECTOR", load_settings(DetectorSettings, environ).detector_port)
         own = (sys.executable, "-I", "-S", str(tether.__file__), str(os.getpid()))
         with log.open("wb") as lines:
             self._process = subprocess.Popen(
@@ -91,12 +95,16 @@ class Services:
             )
 
     def check(self) -> None:
-        """Raise `DemoError` with the last lines of the log if the services have ended."""
+        """Raise `DemoError` if the services have ended."""
         code = self._process.poll()
         if code is not None:
-            lines = self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
-            last = "\n".join(f"  {line[:300]}" for line in lines)
-            raise DemoError(f"the services ended with {code}; their log {self._log} says:\n{last}")
+            raise self.failure(f"the services ended with {code}")
+
+    def failure(self, what: str) -> DemoError:
+        """Return an error that shows the last lines of the services' log."""
+        lines = self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        last = "\n".join(f"  {line[:300]}" for line in lines)
+        return DemoError(f"{what}; their log {self._log} says:\n{last}")
 
     def stop(self) -> None:
         """End them, and wait until they have ended."""
@@ -118,6 +126,17 @@ def running_services(environ: Mapping[str, str], log: Path) -> Iterator[Services
     finally:
         with _undisturbed():
             services.stop()
+
+
+def _free(service: str, port: int) -> str:
+    """Return the address at which a service will listen, or raise `DemoError` if it is taken."""
+    with socket.socket() as probe:
+        if probe.connect_ex((HOST, port)) == 0:
+            raise DemoError(
+                f"port {port} on {HOST} is taken by another program; end that program (is "
+                f"`ebbwatch run` running?), or choose another port with EBBWATCH_{service}_PORT"
+            )
+    return f"http://{HOST}:{port}"
 
 
 def ready(services: Services) -> bool:

@@ -40,6 +40,9 @@ TICK_AHEAD_US = 120_000_000
 YOUNG_US = 48 * HOUR_US
 """Rules woken by an event ask only about events younger than this: back-fill raises nothing."""
 
+CLOSING_COST = 50
+"""What a closing costs at least, in accounts: arrays have a price of their own."""
+
 BATCH = 250
 """Accounts judged at once, as arrays."""
 
@@ -182,8 +185,19 @@ class Partition:
                 continue
             self._judge_batch(closing, [self.accounts[subject] for _, subject in batch])
             closing.cursor = batch[-1]
-            limit -= len(batch)
+            limit -= max(len(batch), CLOSING_COST)
         return bool(closings)
+
+    def judged_to(self, account: Account) -> int:
+        """Return the newest local day of an account that is judged, negative for none."""
+        for closing in self.ledger.record.closings:
+            if (
+                tuple(closing.cursor) < order_of(account.subject)
+                and closing.zone == account.facts.profile.zone_of(closing.day)
+                and account.judged < closing.day
+            ):
+                return closing.day - 1
+        return self._closings.newest(account.facts.profile)
 
     def cut(self) -> Cut:
         """Encode everything that changed since the last cut, and begin anew; nothing awaits.

@@ -1,7 +1,5 @@
 """What the detector refuses: each with its reason, its bytes, and where it stood."""
 
-from typing import NamedTuple
-
 import msgspec
 
 from schemas.envelope import Entry
@@ -11,7 +9,7 @@ from schemas.topics import EVENTS
 _encode = msgspec.json.Encoder().encode
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where an entry stands in the log.
 
     Attributes:

@@ -11,13 +11,14 @@ from services.detector.subject import Account
 _HIDDEN = {"stamps", "zone", "zone_from", "zone_before"}
 
 
-def shown(account: Account, partition: int, stamp: int) -> dict[str, Any]:
+def shown(account: Account, partition: int, stamp: int, judged: int = -1) -> dict[str, Any]:
     """Return an account's facts, buckets, people, states and episodes (formats.md).
 
     Args:
         account: The account.
         partition: The partition that it belongs to.
         stamp: Offset up to which that partition is folded.
+        judged: The newest local day that is judged, negative for none.
 
     Returns:
         Plain JSON; quantities in units, only days with something in them.
@@ -27,6 +28,7 @@ def shown(account: Account, partition: int, stamp: int) -> dict[str, Any]:
         "account": account.id,
         "partition": partition,
         "stamp": stamp,
+        "judged": to_date(judged).isoformat() if judged >= 0 else None,
         "facts": {
             name: value
             for name, value in msgspec.to_builtins(facts.profile).items()

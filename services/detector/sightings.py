@@ -1,8 +1,11 @@
 """When each source was seen at all, so that an outage never looks like a drop (design.md §4)."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from services.detector.calendars import HOUR_US, starts_at
 
@@ -68,11 +71,11 @@ class Sightings:
         for source in known:
             bits |= self._bits[source] << (self._start[source] - start)
         first = min(self._first[source] for source in known)
-        return [
-            one
-            for one in range(day - days + 1, day + 1)
-            if _is_dark(bits, start, first, starts_at(zone, one), starts_at(zone, one + 1))
-        ]
+        begins, ends = _day_hours(zone, day, days)
+        seen = _counted(bits)
+        inside = np.clip(np.stack([begins, ends]) - start, 0, len(seen) - 1)
+        dark = (seen[inside[1]] == seen[inside[0]]) & (begins >= max(first, start))
+        return [day - days + 1 + int(place) for place in np.flatnonzero(dark)]
 
     def changes(self) -> list[tuple[str, bytes]]:
         """Return source and record of what changed since the last call."""
@@ -117,8 +120,16 @@ class Sightings:
         return Sighting(self._first[source], self._start[source], raw)
 
 
-def _is_dark(bits: int, start: int, first: int, begins: int, ends: int) -> bool:
-    from_hour, to_hour = begins // HOUR_US, -(-ends // HOUR_US)
-    if from_hour < first or from_hour < start:
-        return False
-    return not bits >> (from_hour - start) & ((1 << (to_hour - from_hour)) - 1)
+def _counted(bits: int) -> NDArray[np.int64]:
+    """Return how many of the first k hours were seen, for k from 0 on."""
+    raw = np.frombuffer(bits.to_bytes(-(-bits.bit_length() // 8), "little"), dtype=np.uint8)
+    counts = np.zeros(8 * len(raw) + 1, dtype=np.int64)
+    np.cumsum(np.unpackbits(raw, bitorder="little"), out=counts[1:])
+    return counts
+
+
+@lru_cache(256)
+def _day_hours(zone: str, day: int, days: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first hour of each local day, and the one after its last; parts count whole."""
+    starts = np.array([starts_at(zone, one) for one in range(day - days + 1, day + 2)])
+    return starts[:-1] // HOUR_US, -(-starts[1:] // HOUR_US)

@@ -155,8 +155,8 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
                 await consumer.start()
             await self._carry(consumer, frozenset(topics))
         finally:
-            self._marks.stop()
             await self._land()
+            await self._marks.finish(self._inputs.unmarked())
             await close(consumer.stop)
             self._inputs.release(())
 

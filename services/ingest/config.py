@@ -74,18 +74,24 @@ def fold(known: Configuration, key: str, value: bytes | None) -> Configuration:
             keys[api_key.id] = api_key
         return replace(known, keys=keys)
     if key.startswith(markers.PREFIX):
-        topic = key.removeprefix(markers.PREFIX)
-        marked = {k: v for k, v in known.marked.items() if k != topic}
-        if value is not None:
-            marker = msgspec.json.decode(value, type=markers.Marker)
-            marked[topic] = frozenset(marker.partitions)
-        return replace(known, marked=marked)
+        return replace(known, marked=_marked(known.marked, key, value))
     if key.startswith(RULES_PREFIX) and value is not None:
         rules = msgspec.json.decode(value, type=RuleSetRecord)
         if known.rules is None or rules.n > known.rules.n:
             content = msgspec.json.decode(rules.content, type=RuleSetContent)
             return replace(known, rules=rules, inputs=content.inputs)
     return known
+
+
+def _marked(
+    known: dict[str, frozenset[int]], key: str, value: bytes | None
+) -> dict[str, frozenset[int]]:
+    topic, _, number = key.removeprefix(markers.PREFIX).rpartition("/")
+    if value is None:
+        left = known.get(topic, frozenset()) - ({int(number)} if number.isdigit() else set())
+        return {**known, topic: left}
+    marker = msgspec.json.decode(value, type=markers.Marker)
+    return {**known, marker.topic: known.get(marker.topic, frozenset()) | {marker.partition}}
 
 
 class Follower:

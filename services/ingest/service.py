@@ -8,7 +8,6 @@ from aiokafka.errors import KafkaError
 
 from schemas import topics
 from schemas.events import RulesApplied
-from services.config_log import ConfigLog
 from services.ingest.body import Uploads
 from services.ingest.bridge import Bridge
 from services.ingest.clock import Clock
@@ -83,7 +82,7 @@ class Service:
             settings.ingest_batch_events,
             settings.ingest_session_seconds,
             lambda: self._follower.configuration.marked,
-            Marks(ConfigLog(kafka, prefix)),
+            Marks(self._producer, topics.full_name(topics.CONFIG, prefix)),
         )
         self._clock = Clock(
             self._publisher,
@@ -168,8 +167,8 @@ class Service:
     async def stop(self) -> None:
         """Close in order: no new requests, nothing in flight, everything acknowledged."""
         self._stopping = True
-        await _end(self._serving)
         self._bridge.stop()
+        await _end(self._serving)
         if self._bridging is not None:
             await asyncio.wait({self._bridging}, timeout=LANDING_SECONDS)
         await _end(self._running)

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -44,6 +45,8 @@ def main(argv: Sequence[str]) -> int:
         0; 1 if a figure could not be measured or counted wrongly; 130 after Ctrl-C.
     """
     options = _options(argv)
+    # New topics have no leader for a moment; what does not mend itself is raised.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     # As Ctrl-C: asyncio then unwinds, and what was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
@@ -55,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
             return asyncio.run(
                 _measure(setting, options.only or list(FIGURES), options.peer_events)
             )
-    except (local.LocalError, BenchError) as error:
+    except (local.LocalError, BenchError, pytest.fail.Exception) as error:
         tell(str(error))
         return ExitCode.FAILED
     except KeyboardInterrupt:

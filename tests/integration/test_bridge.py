@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from schemas.envelope import Origin
 from schemas.events import ClockTicked
 from schemas.rejects import Reject
+from services.ingest.markers import forget
 from tests.integration.ingesting import Deployment, Process, counted, deployment, event, produce
 from tests.platform import create_topics, eventually
 
@@ -165,6 +166,26 @@ async def test_a_topic_created_anew_stops_its_input_with_the_remedy(ours: Deploy
         "where: was the topic created anew? `ebbwatch inputs reset gateway` accepts it as it is",
     }
     assert await ingest.ready()
+
+
+async def test_after_its_marks_are_forgotten_a_topic_counts_as_never_read(ours: Deployment) -> None:
+    topic = await usage_topic(ours, 1)
+    await ours.set_rules(1, {"gateway": topic})
+    await produce(ours.kafka, topic, text("1"))
+    first = await ours.live()
+    await eventually(lambda: arrived(ours, "1"), within=30)
+    assert await first.end() == 0
+    await _recreate(ours.kafka, topic)
+
+    await produce(ours.kafka, topic, text("2"))
+
+    await forget(ours.config, topic)
+    await ours.live()
+
+    async def read() -> bool:
+        return any(entry.id == "2" for part in await ours.entries() for entry in part)
+
+    await eventually(read, within=30)
 
 
 async def _recreate(kafka: str, topic: str) -> None:

@@ -12,8 +12,7 @@ from tests.platform import free_ports
 pytestmark = pytest.mark.integration
 
 REPOSITORY = Path(__file__).parents[2]
-RUN = "import typer; from services.commands.demo import demo; typer.run(demo)"
-DEMO = [sys.executable, "-c", RUN, "--headless"]
+DEMO = [sys.executable, "-m", "services", "demo", "--headless"]
 
 
 def environment(kafka: str) -> dict[str, str]:

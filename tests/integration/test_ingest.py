@@ -125,11 +125,7 @@ async def test_a_revoked_key_is_refused_within_seconds(ours: Deployment) -> None
 
     await eventually(status, within=5, what="401 for a revoked key")
     text = ingest.log.read_text()
-    assert (key not in text, key.split("_")[3] not in text, key.split("_")[2] in text) == (
-        True,
-        True,
-        True,
-    )
+    assert (key[-43:] not in text, key.split("_")[2] in text) == (True, True)
 
 
 async def test_what_was_answered_2xx_outlives_kill_9_and_counts_once(

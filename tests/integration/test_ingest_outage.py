@@ -81,17 +81,16 @@ async def test_while_kafka_is_away_it_is_503_and_afterwards_nothing_acknowledged
 
     await produce(ours.kafka, topic, [json.dumps(event("k1")).encode()])
     clients = [asyncio.create_task(client()) for _ in range(4)]
-    for _ in range(2):
-        await _more(acknowledged, 300)
-        await asyncio.to_thread(broker.kill)
-        answers.clear()
-        await eventually(lambda: [each for each in answers if each[0] == 503][20:], within=30)
-        status, ready = await ingest.ask("/readyz")
-        assert (status, ready["checks"]["kafka"]["ok"]) == (503, False)
-        assert (await ingest.ask("/livez"))[0] == 200
-        assert max(seconds for _, seconds in answers) < DEADLINE + 1
-        assert {status for status, _ in answers} <= {200, 503}
-        await asyncio.to_thread(broker.up)
+    await _more(acknowledged, 300)
+    await asyncio.to_thread(broker.kill)
+    answers.clear()
+    await eventually(lambda: [each for each in answers if each[0] == 503][20:], within=30)
+    status, ready = await ingest.ask("/readyz")
+    assert (status, ready["checks"]["kafka"]["ok"]) == (503, False)
+    assert (await ingest.ask("/livez"))[0] == 200
+    assert max(seconds for _, seconds in answers) < DEADLINE + 1
+    assert {status for status, _ in answers} <= {200, 503}
+    await asyncio.to_thread(broker.up)
     await produce(ours.kafka, topic, [json.dumps(event("k2")).encode()])
     await _more(acknowledged, 300)
     await eventually(ingest.ready, within=60)
@@ -118,7 +117,7 @@ async def test_it_ends_within_its_time_also_while_kafka_is_away(
     start = time.monotonic()
     code = await ingest.end()
 
-    assert (code, time.monotonic() - start < 10) == (0, True)
+    assert (code, time.monotonic() - start < 8.5) == (0, True)
     with pytest.raises(aiohttp.ClientError):
         await posting
 

@@ -1,11 +1,11 @@
 """When, for the account, an entry is folded."""
 
-from typing import NamedTuple
+import msgspec
 
 from services.detector.facts.buckets import Buckets
 
 
-class Moment(NamedTuple):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """What a fold needs to know beside the entry.
 
     Attributes:

@@ -22,6 +22,7 @@ def pick(series: Series, rows: NDArray[np.intp]) -> Series:
         known=series.known[rows],
         swings=series.swings[rows],
         active=series.active[rows],
+        memo={},
     )
 
 

@@ -106,8 +106,12 @@ class Baseline:
 
 def learned(series: Series) -> tuple[NDArray[np.intp], Series]:
     """Return the rows known for long enough to have a baseline at all, and only these accounts."""
-    rows = np.flatnonzero(series.known >= KNOWN_DAYS)
-    return rows, series if len(rows) == len(series.known) else pick(series, rows)
+    found: tuple[NDArray[np.intp], Series] | None = series.memo.get("learned")
+    if found is None:
+        rows = np.flatnonzero(series.known >= KNOWN_DAYS)
+        found = rows, series if len(rows) == len(series.known) else pick(series, rows)
+        series.memo["learned"] = found
+    return found
 
 
 def measure(series: Series) -> Baseline:
@@ -124,6 +128,13 @@ def measure(series: Series) -> Baseline:
         detection.md §1 steps 1 to 3 and 5; weeks are blocks that end 28, 35, ... days ago and lie
         wholly inside the known days, the baseline itself may be partial.
     """
+    known: Baseline | None = series.memo.get("baseline")
+    if known is None:
+        known = series.memo["baseline"] = _measured(series)
+    return known
+
+
+def _measured(series: Series) -> Baseline:
     counts, used = by_lag(series, HISTORY_DAYS)
     weekdays = (WEEKS, 7, len(series.known))
     blocks = counts[LAG:].reshape(weekdays), used[LAG:].reshape(weekdays)
@@ -237,6 +248,8 @@ def states(series: Series) -> NDArray[np.str_]:
     """
     result = np.full(len(series.known), "warming_up", dtype="<U18")
     rows, old = learned(series)
+    if not len(rows):
+        return result
     base = measure(old)
     least = settled(detectable(base, drift(old.swings)))
     little = (settled(base.expected[LAG]) < LOW_VOLUME) | (least > UNSEEABLE)

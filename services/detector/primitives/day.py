@@ -1,7 +1,7 @@
 """What a primitive that judges ended days over arrays is given, and what it answers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -38,6 +38,7 @@ class Series:
             NaN where there is none.
         active: Shape (accounts,); days with a count in the account's whole life, at least; those
             that have left `counts` are among them.
+        memo: What was computed of the arrays, so that primitives share it.
     """
 
     day: int
@@ -46,6 +47,7 @@ class Series:
     known: Ints
     swings: Floats
     active: Ints
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,12 @@ class Verdicts:
     told: Bools
     severity: NDArray[np.int8]
     because: Callable[[int], dict[str, Any]]
+
+
+def untold(accounts: int, because: Callable[[int], dict[str, Any]]) -> Verdicts:
+    """Return verdicts that tell nothing, for so many accounts, and may still be asked why."""
+    nowhere = np.zeros(accounts, dtype=np.bool_)
+    return Verdicts(nowhere, nowhere, nowhere, np.zeros(accounts, dtype=np.int8), because)
 
 
 class DayPrimitive(Protocol):

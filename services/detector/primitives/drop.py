@@ -87,6 +87,8 @@ class Drop:
             unmasked days in the last 28, or where nothing is usual.
         """
         rows, old = baseline.learned(series)
+        if not len(rows):
+            return day.untold(len(series.known), lambda row: _because(series, params, row))
         found = _examine(old, params)
         fires, clears, told = np.zeros((3, len(series.known)), dtype=np.bool_)
         severity = np.zeros(len(series.known), dtype=np.int8)
@@ -108,7 +110,8 @@ def weekly_swing(series: Series) -> Floats:
     """
     swings = np.full(len(series.known), np.nan)
     rows, old = baseline.learned(series)
-    swings[rows] = baseline.swing(baseline.measure(old))
+    if len(rows):
+        swings[rows] = baseline.swing(baseline.measure(old))
     return swings
 
 

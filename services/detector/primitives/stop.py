@@ -76,6 +76,8 @@ class Stop:
             usual. An account clears only with 14 unmasked days in the last 28, as in `drop`.
         """
         rows, old = baseline.learned(series)
+        if not len(rows):
+            return day.untold(len(series.known), lambda row: _because(series, params, row))
         found, size = _examine(old, params), len(series.known)
         fires, clears, told = np.zeros((3, size), dtype=np.bool_)
         fires[rows], clears[rows], told[rows] = found.fires, found.clears, found.told

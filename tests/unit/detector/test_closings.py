@@ -106,7 +106,7 @@ def test_a_restored_ledger_goes_on_where_it_stood() -> None:
     [(20.5, 19), (21.13, 20), (21.86, 21), (22.86, 22)],
 )
 def test_the_newest_judged_day_follows_a_change_of_zone(day: float, newest: int) -> None:
-    ledger, closings = began(a.at(20), "UTC")
+    _, closings = began(a.at(20), "UTC")
     profile = Profile(zone="Asia/Kolkata", zone_from=a.START + 21, zone_before="UTC")
     closings.ensure("Asia/Kolkata")
     closings.advance(a.at(day, 0.01), 1, HISTORY)

@@ -19,7 +19,7 @@ LETTERS = {"F": FIRES, "C": CLEARS, ".": BETWEEN, "H": Verdict(True, False, HIGH
 
 def run(story: str, policy: Policy, known: Episode | None = None) -> list[tuple[int, str]]:
     """Play one evaluation a day; tell (day, what) of what changed. A blank is a day untold."""
-    changes = []
+    changes: list[tuple[int, str]] = []
     for day, letter in enumerate(story):
         if letter == " ":
             continue

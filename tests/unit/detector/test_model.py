@@ -5,6 +5,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -12,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from schemas import alerts as alert_codec
 from schemas.alerts import Alert
+from schemas.config import MetricFlags
 from schemas.envelope import Entry, Origin
-from schemas.events import UsageRecorded
+from schemas.events import ClockTicked, UsageRecorded
 from services.detector.calendars import to_date
 from services.detector.facts import Moment
 from services.detector.facts.usage import Usage
@@ -35,7 +37,7 @@ KEPT_DAYS = 86
 RULE_SETS: tuple[tuple[Sequence[Any], dict[str, Any]], ...] = (
     ((a.silent(2), a.unpaid(2)), {}),
     ((a.silent(2, clear_days=2), a.unpaid(1), a.gone(), a.no_admin()), {}),
-    ((a.silent(2),), {"metrics": {"logins": a.MetricFlags(meaningful=False)}}),
+    ((a.silent(2),), {"metrics": {"logins": MetricFlags(meaningful=False)}}),
     ((a.silent(2, off=True), a.unpaid(2, shadow=True)), {}),
 )
 
@@ -88,7 +90,7 @@ class PartitionModel(RuleBasedStateMachine):
         before, self.now = self.now, self.now + hours * a.HOUR_US
         gone = range((self.now - before) // a.HOUR_US + 1)
         seen = {} if quiet == 5 else {"app": [before // a.HOUR_US + hour for hour in gone]}
-        event = a.ClockTicked(at=self.now, mode="live", seen=seen)
+        event = ClockTicked(at=self.now, mode="live", seen=seen)
         self.log.add(Entry("", "ebbwatch", 0, (), event), appended=self.now)
 
     @rule(who=st.sampled_from(WHO), back=st.integers(1, 3))
@@ -244,7 +246,7 @@ class PartitionModel(RuleBasedStateMachine):
             return known
         self.offsets += 1
         origin = known.origin._replace(offset=self.offsets)
-        return a.msgspec.structs.replace(known, origin=origin)
+        return msgspec.structs.replace(known, origin=origin)
 
 
 def buckets(partition: Partition, recount: Recount) -> Buckets:
@@ -285,14 +287,14 @@ def _moment(one: Alert) -> tuple[str, str, Any]:
 
 
 PartitionModel.TestCase.settings = settings(
-    max_examples=30,
-    stateful_step_count=40,
+    max_examples=20,
+    stateful_step_count=35,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
 
-class TestPartitionModel(PartitionModel.TestCase):  # type: ignore[misc,name-defined]
+class TestPartitionModel(PartitionModel.TestCase):  # type: ignore[misc,valid-type]
     """Hypothesis runs the machine; on a failure it prints the shortest story it found."""
 
     pytestmark = pytest.mark.timeout(120)

@@ -6,6 +6,7 @@ import pytest
 
 from schemas.config import ApiKey, Input, ModeRecord, RuleSetContent, RuleSetRecord
 from services.ingest.config import Configuration, fold
+from services.ingest.markers import Marker
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = ApiKey(id="k1", hash="0", source="/api", created_at=AT)
@@ -63,3 +64,11 @@ def test_an_unreadable_record_changes_nothing(key: str) -> None:
 
     with pytest.raises(msgspec.MsgspecError):
         fold(before, key, b"{}")
+
+
+def test_an_input_partition_is_marked_until_the_mark_is_deleted() -> None:
+    marks = [(f"inputs/usage/{n}", Marker(topic="usage", partition=n)) for n in range(3)]
+
+    found = folded(*marks, ("inputs/usage/1", None), ("inputs/other/7", None))
+
+    assert found.marked == {"usage": frozenset({0, 2}), "other": frozenset()}

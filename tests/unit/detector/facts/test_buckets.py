@@ -88,7 +88,7 @@ def test_a_line_remembers_the_earliest_day_corrected_since_the_last_judgement(
 
 def test_blocks_settle_once_they_no_longer_change_and_go_when_nobody_asks() -> None:
     buckets = Buckets()
-    for day in range(0, 130):
+    for day in range(130):
         buckets.add("calls", day, 1, -1, 0)
     # day 100 - 16 lies in block 60: 0 and 30 are cold
     buckets.settle(100, 0)

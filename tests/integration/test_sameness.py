@@ -1,0 +1,78 @@
+"""The same history gives the same alerts, whatever the partition count (design §5, promise b)."""
+
+import random
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.deployment import Deployment
+from tests.platform import eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+ACCOUNTS = 24
+DAYS = 200
+START = date(2026, 1, 5)
+
+
+def write_history(folder: Path, seed: int) -> list[str]:
+    """Write usage of accounts of which some fall, stop or fall silent, and their attributes."""
+    rng = random.Random(seed)
+    usage = ["account_id,date,count,metric,person"]
+    accounts = ["account_id,name,owner,timezone,renewal_on,start"]
+    zones = ("UTC", "America/New_York", "Asia/Tokyo")
+    for number in range(ACCOUNTS):
+        account = f"acct_{number}"
+        renewal = START + timedelta(days=DAYS + number)
+        accounts.append(f"{account},Name {number},ana,{zones[number % 3]},{renewal},{START}")
+        for day in range(DAYS):
+            level = 40 if number % 4 or day < 150 + number else number % 8 * 4
+            if count := round(level * rng.uniform(0.7, 1.3)):
+                on = START + timedelta(days=day)
+                usage.append(f"{account},{on},{count},api_calls,p{day % 3}")
+    (folder / "usage.csv").write_text("\n".join(usage))
+    (folder / "accounts.csv").write_text("\n".join(accounts))
+    return ["usage.csv", "accounts.csv"]
+
+
+def told(record: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what of an alert must be the same: everything but where it stood in the log."""
+    same = {name: value for name, value in record.items() if name != "account_now"}
+    now = {name: value for name, value in record["account_now"].items() if name != "stamp"}
+    return record["alert_id"], record["type"], record["day"], repr(sorted(same.items())), repr(now)
+
+
+async def alerts_of(kafka: str, folder: Path, partitions: int, seed: int) -> list[tuple[Any, ...]]:
+    folder.mkdir()
+    deployment = Deployment(kafka, folder, partitions)
+    try:
+        deployment.prepare(live=False)
+        for service in ("ingest", "detector"):
+            deployment.start(service)
+        deployment.ebbwatch("import", *write_history(folder, seed))
+        await eventually(
+            lambda: reached(deployment), within=90, what="the import to be judged to its end"
+        )
+        return sorted(told(record) for record in deployment.alerts())
+    finally:
+        deployment.stop()
+
+
+def reached(deployment: Deployment) -> bool:
+    """Tell whether every account was judged on the last days of the history."""
+    accounts = deployment.accounts()
+    last = (START + timedelta(days=DAYS - 1)).isoformat()
+    return len(accounts) == ACCOUNTS and all(
+        (line["judged"] or "") >= last for line in accounts.values()
+    )
+
+
+async def test_four_and_eight_partitions_raise_the_same_alerts(
+    kafka: str, tmp_path: Path, seed: int
+) -> None:
+    four = await alerts_of(kafka, tmp_path / "four", 4, seed)
+    eight = await alerts_of(kafka, tmp_path / "eight", 8, seed)
+    assert four == eight
+    assert {record[1] for record in four} >= {"alert.raised"}

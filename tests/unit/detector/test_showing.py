@@ -1,0 +1,39 @@
+import json
+
+from services.detector.showing import shown
+from tests import builders as a
+
+
+def test_an_account_is_shown_as_plain_json() -> None:
+    log = a.Log().add(a.rules(a.silent(2)), a.tick(1, 3))
+    log.add(
+        a.profile({"owner": "ana", "arr": 5, "renewal_on": a.on(90)}, id="p"),
+        a.usage(1.5, person="u1"),
+        a.usage(0, metric="nothing"),
+        a.payment_failed(id="f"),
+        a.touch("u1", id="t"),
+    )
+    log.each(*(a.tick(day, 3, seen={"app": [day - 1]}) for day in (2, 3, 4)))
+    partition = a.play(log)
+    account = partition.accounts["account:acme"]
+    found = json.loads(json.dumps(shown(account, 3, partition.stamp, a.START + 3)))
+    (episode,) = found.pop("episodes")
+    assert (episode["rule"], episode["object"], episode["state"]) == (
+        "silent",
+        "activity",
+        "firing",
+    )
+    assert found.pop("contacts")["last_two_way"]["person"] == "u1"
+    assert found.pop("payments")["payments"]["p1"]["failures"] == [[a.at(1), "f"]]
+    assert found == {
+        "account": "acme",
+        "partition": 3,
+        "stamp": 4,
+        "judged": "2026-01-07",
+        "facts": {"owner": "ana", "arr": 5, "renewal_on": "2026-04-04"},
+        "buckets": {"@people": {"2026-01-05": 1}, "nothing": {}, "usage": {"2026-01-05": 1.5}},
+        "people": {"u1": "2026-01-05"},
+        "states": dict.fromkeys(("@people", "nothing", "usage"), "warming_up"),
+        "quarantine": None,
+        "rules_off": [],
+    }

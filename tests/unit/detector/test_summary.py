@@ -1,0 +1,97 @@
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from schemas.accounts import AccountDays, AccountSummary
+from services.detector import summary
+from services.detector.partition import Partition
+from tests import builders as a
+
+
+def partition() -> Partition:
+    log = a.Log().add(a.rules(a.silent(2)), a.tick(28, 3, seen={"app": [27]}))
+    log.add(
+        a.profile({"name": "Acme", "owner": "ana", "arr": 5, "currency": "EUR"}, day=28, hour=3),
+        a.usage(1.5, day=28, hour=4),
+        a.usage(2, day=26, hour=4),
+    )
+    return a.play(log)
+
+
+def test_a_summary_is_what_a_person_sees_at_a_glance() -> None:
+    folded = partition()
+    assert summary.of(folded.accounts["account:acme"], folded.stamp) == AccountSummary(
+        account="acme",
+        stamp=1,
+        name="Acme",
+        owner="ana",
+        arr=5,
+        currency="EUR",
+        last_event_at=datetime(2026, 2, 1, 4, tzinfo=UTC),
+    )
+
+
+def test_a_month_is_told_day_by_day_in_units() -> None:
+    account = partition().accounts["account:acme"]
+    # day 26 is 30 January, day 28 is 1 February
+    january, february = [0.0] * 31, [0.0] * 28
+    january[29], february[0] = 2.0, 1.5
+    assert [summary.month(account, a.on(day)) for day in (-3, 28)] == [
+        AccountDays(account="acme", month="2026-01", metrics={"usage": january}),
+        AccountDays(account="acme", month="2026-02", metrics={"usage": february}),
+    ]
+
+
+@pytest.mark.parametrize("day, first", [(-3, -3), (27, -3), (28, 28), (55, 28), (56, 56)])
+def test_a_month_begins_with_its_first_day(day: int, first: int) -> None:
+    assert summary.month_start(a.START + day) == a.START + first
+
+
+@pytest.mark.parametrize(
+    "day, historic, shows",
+    [
+        # live: a day with something in it
+        (26, False, True),
+        (27, False, False),
+        (28, False, True),
+        # history: once, when the month is over, if there was anything in it
+        (26, True, False),
+        (27, True, True),
+        (28, True, False),
+        (55, True, True),
+        (58, True, False),
+        (86, True, False),
+    ],
+)
+def test_a_closed_day_is_shown_if_it_changes_a_month(day: int, historic: bool, shows: bool) -> None:
+    account = partition().accounts["account:acme"]
+    assert summary.shows(account, a.START + day, historic) is shows
+
+
+def test_a_summary_is_written_only_when_what_it_shows_has_changed() -> None:
+    folded = partition()
+    keys = [[key for key, _ in folded.cut().summaries]]
+    log = a.Log()
+    log.messages = [a.Message(2 + n, at, value) for n, (at, value) in enumerate(_later())]
+    for message in log:
+        a.apply(folded, [message])
+        keys.append([key for key, _ in folded.cut().summaries])
+    # a late day shows its month again; the same hour again shows nothing; a new owner does
+    assert keys == [["acme", "acme/days/2026-01"], [], ["acme"]]
+
+
+def _later() -> list[tuple[int, bytes]]:
+    log = a.Log()
+    log.add(a.usage(day=28, hour=4.5)).add(a.profile({"owner": "bo"}, day=28, hour=4.6))
+    return [(message.appended, message.value) for message in log]
+
+
+def test_summaries_are_plain_json_of_at_most_a_kilobyte() -> None:
+    log = a.Log().add(a.rules(a.silent(2)), a.tick(1, 3))
+    log.add(*(a.usage(metric=f"a_usual_metric_{n}", hour=4) for n in range(60)))
+    log.each(*(a.tick(day, 3, seen={"app": [day - 1]}) for day in (2, 3)))
+    (raw,) = [raw for key, raw in a.play(log).cut().summaries if key == "acme"]
+    assert len(raw) <= 1024
+    shown = msgspec.json.decode(raw, type=AccountSummary)
+    assert len(shown.states) == summary.SHOWN_STATES

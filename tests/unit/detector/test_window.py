@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from services.detector.facts.buckets import Line
+from services.detector.ledger import Closing
+from services.detector.primitives.day import SWING_WEEKS
+from services.detector.subject import Account
+from services.detector.window import Row, Window
+from tests import builders as a
+
+SUNDAY = a.START + 14
+
+
+def row(*lines: Line) -> Row:
+    names = tuple(f"m{n}" for n in range(len(lines)))
+    return Row(Account("acme", 0), "activity", names, lines)
+
+
+def line(*values: int, start: int = 1) -> Line:
+    """A line with one value a day, in thousandths."""
+    made = Line(a.START + start)
+    for n, value in enumerate(values):
+        day = a.START + start + n
+        made.cover(day)
+        made.values[day - made.first] = value
+        made.active += value > 0
+    return made
+
+
+def window(day: int, days: int, **masked: object) -> Window:
+    closing = Closing(0, "UTC", a.START + day, 0, 0, False, **masked)  # type: ignore[arg-type]
+    return Window(closing, days)
+
+
+@pytest.mark.parametrize(
+    "after, column",
+    # a swing taken on a Sunday is of this week until the next Sunday, 7k to 7k + 6 days
+    [(0, 0), (1, 0), (6, 0), (7, 1), (8, 1), (13, 1), (14, 2), (7 * 41 + 6, 41), (7 * 42, None)],
+)
+def test_a_swing_stands_in_the_column_of_its_age(after: int, column: int | None) -> None:
+    made = line(1000)
+    made.swing(SUNDAY, 0.5)
+    series = window(14 + after, 9).series([row(made)])
+    expected = np.full((1, SWING_WEEKS), np.nan)
+    if column is not None:
+        expected[0, column] = 0.5
+    assert np.array_equal(series.swings, expected, equal_nan=True)
+
+
+def test_an_earlier_day_is_judged_without_the_swings_that_came_after() -> None:
+    made = line(1000)
+    made.swing(SUNDAY, 0.5)
+    made.swing(SUNDAY + 7, 0.7)
+    (swings,) = window(25, 9).series([row(made)], SUNDAY + 3).swings
+    assert (swings[0], np.isnan(swings[1:]).all()) == (0.5, True)
+
+
+def test_several_lines_are_added_up_day_by_day() -> None:
+    series = window(5, 6).series([row(line(1000, 0, 2500), line(4000, start=3)), row(line(7000))])
+    # days 0 to 5 of each account; known since the first day of any line
+    assert series.counts.tolist() == [[0, 1, 0, 6.5, 0, 0], [0, 7, 0, 0, 0, 0]]
+    assert (series.day, series.known.tolist(), series.active.tolist()) == (
+        a.START + 5,
+        [5, 5],
+        [2, 1],
+    )
+    assert np.isnan(series.swings[0]).all()
+
+
+def test_days_are_masked_for_a_reason() -> None:
+    one = row(line(1000), line(1000))
+    one.account.facts.profile.closures = [(a.START + 8, a.START + 8)]
+    one.account.facts.profile.country = "DE-BY"
+    # day 2 is Epiphany; m0 was dark on days 4 and 5, m1 on 5 and 6: both on 5
+    dark = {"m0": [a.START + 4, a.START + 5], "m1": [a.START + 5, a.START + 6]}
+    looked = window(9, 9, closures=[a.START + 7], outages=dark)
+    (masked,) = looked.series([one]).masked
+    found = {
+        int(day) + 1: looked.reason(one, a.START + int(day) + 1) for day in np.flatnonzero(masked)
+    }
+    assert found == {
+        2: "Epiphany",
+        5: "no data from its source",
+        7: "closure for everybody",
+        8: "closure",
+    }
