@@ -203,6 +203,9 @@ def _attributed(outer: CloudEvent, event: Event) -> Incoming | Refused:
             return Refused("unattributed", "subject", detail, outer.id, outer.source)
     else:
         account = outer.subject
+    if account is not None and not account.isprintable():
+        detail = f"subject {account!r} must be printable text, without control characters"
+        return Refused("invalid", "subject", detail, outer.id, outer.source)
     time = _micros(outer.time)
     if time is not None and not 0 < time < TIME_LIMIT:
         detail = f"time {outer.time} must lie after 1970-01-01 and before 9999-01-01, in UTC"

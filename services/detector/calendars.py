@@ -76,7 +76,7 @@ def local_day(zone: str, at_us: int) -> int:
 
 @lru_cache(1 << 16)
 def _offset_us(zone: str, quarter: int) -> int:
-    """Offset from UTC in a quarter of an hour: all changes fall on such boundaries since 1972."""
+    """Offset from UTC in a quarter of an hour: nearly all changes fall on such boundaries."""
     offset = instant(quarter * QUARTER_US).astimezone(ZoneInfo(zone)).utcoffset()
     return 0 if offset is None else offset // timedelta(microseconds=1)
 

@@ -61,10 +61,7 @@ class Closings:
 
     def _closing(self, due: int, zone: str, day: int, offset: int, days: int) -> Closing:
         record, sightings = self._ledger.record, self._ledger.sightings
-        dark = {
-            metric: sightings.dark_days(sources, zone, day, days)
-            for metric, sources in record.sources.items()
-        }
+        dark = {source: sightings.dark_spans(source, zone, day, days) for source in sightings}
         return Closing(
             due=due,
             zone=zone,
@@ -73,5 +70,5 @@ class Closings:
             offset=offset,
             historic=record.mode == "importing",
             closures=self._ledger.closed_days(day - days + 1, day),
-            outages={metric: found for metric, found in dark.items() if found},
+            outages={source: spans for source, spans in dark.items() if spans},
         )

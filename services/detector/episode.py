@@ -17,6 +17,9 @@ EASE_DAYS = 7
 
 State = Literal["pending", "firing", "clearing", "cooling"]
 OPEN = ("firing", "clearing")
+KEEP_DAYS = 4
+"""An episode is remembered so long: rules are asked about events of up to 48 h ago, and the id of
+an alert must not be given twice."""
 
 
 class Policy(NamedTuple):
@@ -159,7 +162,7 @@ def _cooling(
     cooled = episode.free or day - episode.raised_on >= policy.cooldown_days
     if found.fires and episode.count and cooled:
         return episode, _raise(episode, found, day)
-    if episode.count and cooled and day > episode.raised_on:
+    if episode.count and cooled and day >= episode.raised_on + KEEP_DAYS:
         return None, None
     return episode, None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from schemas.envelope import Entry
 from services.detector import episode as episodes
 from services.detector.calendars import to_date, to_day, weekday
 from services.detector.episode import Episode
+from services.detector.facts.buckets import CORRECTION_DAYS
 from services.detector.ledger import Closing
 from services.detector.primitives.arrays import pick
 from services.detector.primitives.baseline import states
@@ -18,9 +20,9 @@ from services.detector.primitives.day import DayPrimitive, Series, Verdicts
 from services.detector.primitives.drop import weekly_swing
 from services.detector.primitives.finding import DatePrimitive, Finding
 from services.detector.raising import Applied, Because, Judgement, When, close_retired
-from services.detector.rules import CORRECTION_DAYS, Rule, RuleSet, Variant
+from services.detector.rules import Rule, RuleSet, Variant
 from services.detector.subject import Account
-from services.detector.window import Row, Window, combined_rows
+from services.detector.window import COMBINED, Row, Window, combined_rows
 
 SUNDAY = 6
 SWING_DIGITS = 9
@@ -36,8 +38,8 @@ def judge_event(rules: RuleSet, account: Account, entry: Entry, when: When) -> J
             continue
         applied = Applied(out, account, rule, variant, when)
         asked = (account.facts, entry, when.day, variant.params)
-        for finding in applied.ask(lambda p=primitive, a=asked: p.judge(*a)) or ():  # type: ignore[misc]
-            applied.take(finding)
+        for finding in applied.ask(partial(primitive.judge, *asked)) or ():
+            applied.contain(finding.object, partial(applied.take, finding))
     return out
 
 
@@ -92,7 +94,7 @@ class _Day:
         if not self.rows:
             return
         for row, state in zip(self.rows, states(self.series).tolist(), strict=True):
-            dark = self.closing.day in self.closing.outages.get(row.object, ())
+            dark = self.window.dark(row.lines[0], self.closing.day)
             self._note_state(row, "no_data" if dark else state)
         if weekday(self.closing.day) == SUNDAY:
             swings = np.round(weekly_swing(self.series), SWING_DIGITS).tolist()
@@ -171,23 +173,37 @@ class _Day:
             if verdicts.told[i] and (verdicts.fires[i] or known is not None):
                 applied = self._applied(rule, variant, row.account)
                 because = self._because(row, series, verdicts, i)
-                if known is not None and self._withdrawn(primitive, variant, row, known):
-                    applied.close(known, "withdrawn", because)
-                else:
-                    applied.take(_finding(row, verdicts, i), because)
+                finding = _finding(row, verdicts, i)
+                applied.contain(
+                    row.object,
+                    partial(self._row, applied, primitive, row, known, finding, because),
+                )
+
+    def _row(
+        self,
+        applied: Applied,
+        primitive: type[DayPrimitive],
+        row: Row,
+        known: Episode | None,
+        finding: Finding,
+        because: Because,
+    ) -> None:
+        if known is not None and self._withdrawn(primitive, applied.variant, row, known):
+            applied.close(known, "withdrawn", because)
+        else:
+            applied.take(finding, because)
 
     def _withdrawn(
         self, primitive: type[DayPrimitive], variant: Variant, row: Row, known: Episode
     ) -> bool:
-        """Tell whether late data, come since the last closing, take the raising day back."""
-        # Of days further back the buckets may be gone, depending on when a snapshot was cut.
+        """Tell whether data that came after the raising day was judged take it back."""
+        # Of days further back the buckets may be gone.
         if not known.open or not 0 < self.closing.day - known.raised_on <= CORRECTION_DAYS:
             return False
-        newest = max(known.raised_on, self.closing.day - 1)
         late = any(
             line.revised is not None
             and line.revised <= known.raised_on
-            and line.revised_after >= newest
+            and line.revised_after >= known.raised_on
             for line in row.lines
         )
         if not late:
@@ -224,11 +240,11 @@ class _Day:
         variant = rule.variant(account.facts.profile.segment)
         applied = self._applied(rule, variant, account)
         asked = (account.facts, self.closing.day, account.states, variant.params)
-        found = applied.ask(lambda: primitive.judge(*asked))
+        found = applied.ask(partial(primitive.judge, *asked))
         if found is None:
             return
         for finding in found:
-            applied.take(finding)
+            applied.contain(finding.object, partial(applied.take, finding))
         objects = {finding.object for finding in found}
         for known in applied.open():
             if known.object not in objects:
@@ -245,8 +261,17 @@ class _Day:
                 self.out.changed[account.id] = account
                 continue
             applied = self._applied(rule, rule.variant(account.facts.profile.segment), account)
-            if known.open and applied.variant.off:
+            if known.open and (applied.variant.off or not self._still_taken(applied, known)):
                 applied.close(known, "superseded")
+
+    def _still_taken(self, applied: Applied, known: Episode) -> bool:
+        """Tell whether the rule still looks at what an alert of it is about."""
+        selector = getattr(applied.variant.params, "metric", None)
+        if selector is None:
+            return True
+        lines = applied.account.facts.buckets.lines
+        names = lines if known.object == COMBINED else (known.object,)
+        return any(self.rules.selects(selector, name) for name in names)
 
 
 def _finding(row: Row, verdicts: Verdicts, i: int) -> Finding:

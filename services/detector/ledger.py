@@ -14,8 +14,6 @@ from services.detector.sightings import Sightings
 VERSION = 1
 ROOT = "~ledger"
 CLOSURE_LIMIT = 400
-METRIC_LIMIT = 2_000
-SOURCES_PER_METRIC = 20
 
 Channel = Literal["http", "inputs"]
 IMPORT, REPAIR = "import", "repair:"
@@ -33,7 +31,7 @@ class Closing(msgspec.Struct, omit_defaults=True):
         offset: Message that opened it; accounts that came later are not judged.
         historic: Whether history was being played.
         closures: Days that were declared no ordinary days for everybody.
-        outages: Per metric, days on which its sources sent nothing for anybody.
+        outages: Per source, spans of days on which it sent nothing for anybody.
         cursor: Accounts up to here, in hash order, have been judged.
     """
 
@@ -44,7 +42,7 @@ class Closing(msgspec.Struct, omit_defaults=True):
     offset: int
     historic: bool
     closures: list[int] = msgspec.field(default_factory=list)
-    outages: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    outages: dict[str, list[tuple[int, int]]] = msgspec.field(default_factory=dict)
     cursor: tuple[int, str] = (-1, "")
 
 
@@ -63,7 +61,6 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
         opened: Per time zone, the newest local day whose closing was opened.
         closings: Open closings, in order of due.
         closures: Closures for everybody, (first day, last day).
-        sources: Sources per metric, in the order in which they were seen.
         generations: Per channel, when each remembered generation of ids began, microseconds.
     """
 
@@ -78,7 +75,6 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
     opened: dict[str, int] = msgspec.field(default_factory=dict)
     closings: list[Closing] = msgspec.field(default_factory=list)
     closures: list[tuple[int, int]] = msgspec.field(default_factory=list)
-    sources: dict[str, list[str]] = msgspec.field(default_factory=dict)
     generations: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
 
 
@@ -156,15 +152,6 @@ class Ledger:
             for gone in began.keys() - ids.closed.keys() - {ids.generation}:
                 del began[gone]
         return None
-
-    def credit(self, metric: str, source: str) -> None:
-        """Note that a source feeds a metric."""
-        known = self.record.sources.get(metric)
-        if known is None:
-            if len(self.record.sources) < METRIC_LIMIT:
-                self.record.sources[metric] = [source]
-        elif source not in known and len(known) < SOURCES_PER_METRIC:
-            known.append(source)
 
     def close_for_all(self, closure: ClosureDeclared) -> str | None:
         """Declare days that are no ordinary days for everybody; return why not, if refused."""

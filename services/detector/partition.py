@@ -21,7 +21,7 @@ from services.detector import facts, refusals, summary
 from services.detector.calendars import DAY_US, HOUR_US
 from services.detector.closings import Closings
 from services.detector.facts import Moment
-from services.detector.facts.buckets import PEOPLE, TOO_LATE
+from services.detector.facts.buckets import TOO_LATE
 from services.detector.judging import judge_day, judge_event
 from services.detector.ledger import ROOT, Closing, Ledger
 from services.detector.pending import Cut, Pending
@@ -72,7 +72,7 @@ class Partition:
         self.accounts = accounts
         self._pending = Pending()
         self._order = sorted(order_of(subject) for subject in accounts)
-        self._tick_appended = 0
+        self._tick_appended = ledger.record.appended
         self._compiled: dict[int, RuleSet] = {0: RuleSet()}
         self.rules = self._rule_set(ledger.record.rules)
         self._closings = Closings(ledger)
@@ -102,7 +102,9 @@ class Partition:
             ValueError: If the snapshot is partial, or of an unknown version.
         """
         ledger = {key: raw for key, raw in snapshot.items() if key.startswith(ROOT)}
-        accounts = restore_all(snapshot.items() - ledger.items())
+        accounts = restore_all(
+            (key, raw) for key, raw in snapshot.items() if not key.startswith(ROOT)
+        )
         if accounts and not ledger:
             raise ValueError("the snapshot has accounts but no ledger")
         return cls(number, Ledger.restore(ledger, partitions, horizon), accounts)
@@ -205,7 +207,7 @@ class Partition:
         The caller writes it in one transaction. If that fails, the partition's memory is ahead of
         its snapshot for good, and only a new load may go on.
         """
-        return self._pending.cut(self.ledger, self.accounts, self.rules.history_days)
+        return self._pending.cut(self.ledger, self.accounts)
 
     def _entry(self, at: Place, entry: Entry, hashed: int, repeated: bool) -> None:
         system = type(entry.event) in _SYSTEM
@@ -220,6 +222,10 @@ class Partition:
         if time > at.appended + AHEAD_US or (entry.day or 0) > at.appended // DAY_US + 1:
             detail = "the event is more than 10 minutes ahead of its append time"
             self._refuse_entry(at, "future", detail, entry)
+            return
+        if time < 0 or (entry.day or 0) < 0 or not all(map(str.isprintable, entry.subjects)):
+            detail = "time and day must not lie before 1970, subjects must be printable text"
+            self._refuse_entry(at, "invalid", detail, entry)
             return
         self.ledger.sightings.see(entry.source, time // HOUR_US)
         if not entry.subjects:
@@ -240,10 +246,12 @@ class Partition:
             self._catch_up(account)
         newest = self._closings.newest(profile)
         if newest > account.judged:
-            account.judged = newest
+            self._advance(account, newest, self.rules)
         day = profile.day_of(time) if entry.day is None else entry.day
         oldest = account.judged + 1 - self.rules.history_days
-        moment = Moment(time, day, record.clock, account.judged, oldest, account.facts.buckets)
+        moment = Moment(
+            time, day, record.clock, account.judged, oldest, entry.source, account.facts.buckets
+        )
         try:
             refused = facts.fold(account.facts, entry, moment)
         except (MemoryError, RecursionError):
@@ -268,9 +276,6 @@ class Partition:
         late = moment.day <= moment.judged
         self.counts["folded", "late" if late else "new"] += 1
         if isinstance(event, UsageRecorded):
-            self.ledger.credit(event.metric, entry.source)
-            if event.person is not None:
-                self.ledger.credit(PEOPLE, entry.source)
             if late:
                 self._pending.show(account, moment.day)
         elif isinstance(event, AccountUpdated):
@@ -336,7 +341,16 @@ class Partition:
             if tuple(closing.cursor) < order_of(account.subject):
                 self._judge_batch(closing, [account])
                 if closing.zone == account.facts.profile.zone_of(closing.day):
-                    account.judged = max(account.judged, closing.day)
+                    self._advance(account, closing.day, self._rule_set(closing.rules))
+
+    def _advance(self, account: Account, judged: int, rules: RuleSet) -> None:
+        """Take a day for judged, and forget what no rule can ask for any more.
+
+        Here, and not when a snapshot is cut: what is forgotten must not depend on when that is.
+        """
+        if judged > account.judged:
+            account.judged = judged
+            account.facts.buckets.trim(judged - rules.history_days + 1)
 
     def _judge_batch(self, closing: Closing, accounts: Iterable[Account]) -> None:
         mine = [
@@ -349,9 +363,10 @@ class Partition:
         ]
         if not mine:
             return
-        judgement = judge_day(self._rule_set(closing.rules), mine, closing)
+        rules = self._rule_set(closing.rules)
+        judgement = judge_day(rules, mine, closing)
         for account in judgement.changed.values():
-            account.judged = max(account.judged, closing.day)
+            self._advance(account, closing.day, rules)
         self._pending.collect(judgement, self._tick_appended)
         for account in mine:
             if summary.shows(account, closing.day, closing.historic):

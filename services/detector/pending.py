@@ -81,19 +81,17 @@ class Pending:
         self.alerts.extend(judgement.alerts)
         self.failures.extend(judgement.failures)
 
-    def cut(self, ledger: Ledger, accounts: dict[str, Account], history_days: int) -> Cut:
+    def cut(self, ledger: Ledger, accounts: dict[str, Account]) -> Cut:
         """Encode everything that waits, and begin anew.
 
         Args:
             ledger: The partition's ledger.
             accounts: All its accounts, by subject.
-            history_days: Days of buckets that the rules ask for.
         """
         stamp = ledger.record.stamp
         changed: list[tuple[str, bytes | None]] = []
         for account in self.accounts.values():
-            oldest = account.judged - history_days + 1
-            account.facts.buckets.settle(account.judged, oldest)
+            account.facts.buckets.settle(account.judged)
             changed.extend(records(account))
         changed.extend(ledger.changes())
         months = [(accounts[subject], first) for subject, first in sorted(self.months)]

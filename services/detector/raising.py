@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from schemas.alerts import (
     SEVERITIES,
     AccountNow,
@@ -131,6 +133,24 @@ class Applied:
         what = f"{type(error).__name__}: {error}"
         self.out.failures.append(Failure(self.account.id, self.rule.id, what))
 
+    def contain(self, object_: str, work: Callable[[], None]) -> None:
+        """Do something about one object; where that raises, the rule is off for the account.
+
+        Args:
+            object_: What it is about; an episode that this began is forgotten again.
+            work: What to do.
+        """
+        key = episodes.key(self.rule.id, object_)
+        known = key in self.account.episodes
+        try:
+            work()
+        except (MemoryError, RecursionError):
+            raise
+        except Exception as error:
+            if not known:
+                self.account.episodes.pop(key, None)
+            self.switch_off(error)
+
     def take(self, finding: Finding, because: Because | None = None) -> None:
         """Take a finding into its episode, and write what changed for people.
 
@@ -149,10 +169,12 @@ class Applied:
                 self.out.held_back.append("yields")
             return
         begin = Episode(self.rule.id, finding.object, "pending", self.when.day)
+        before = None if known is None else replace(known)
         kept, change = episodes.step(
             known, self._verdict(finding), self.when.day, self.rule.policy, begin
         )
-        self.out.changed[self.account.id] = self.account
+        if kept != before:
+            self.out.changed[self.account.id] = self.account
         if kept is None:
             self.account.episodes.pop(key, None)
             return

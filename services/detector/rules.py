@@ -10,13 +10,10 @@ from schemas.alerts import SEVERITIES, Category, ChurnKind, Severity
 from schemas.config import MetricFlags, RuleSetContent
 from schemas.events import Fields
 from services.detector.episode import Policy
-from services.detector.facts.buckets import PEOPLE
+from services.detector.facts.buckets import CORRECTION_DAYS, PEOPLE
 from services.detector.primitives import DATE, DAY, EVENT, PRIMITIVES, Primitive
 from services.detector.primitives.day import DayPrimitive, Params
 from services.detector.primitives.finding import DatePrimitive, EventPrimitive
-
-CORRECTION_DAYS = 28
-"""How far back an open alert is judged again when late data correct its days."""
 
 URGENT_DAYS = 90
 """With `by_renewal`, days before the renewal within which an alert is high (signals.md A25)."""
@@ -165,7 +162,7 @@ class RuleSet:
 
 
 _UNNAMED = MetricFlags()
-_EVENT_POLICY = Policy(clear_days=1, expire_days=90, cooldown_days=1, rearm_days=1)
+_EVENT_POLICY = Policy(clear_days=1, expire_days=None, cooldown_days=0, rearm_days=1)
 _DATE_POLICY = Policy(clear_days=1, expire_days=None, cooldown_days=1, rearm_days=1)
 _decode = msgspec.json.Decoder(RuleSetContent).decode
 

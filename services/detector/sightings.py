@@ -1,6 +1,6 @@
 """When each source was seen at all, so that an outage never looks like a drop (design.md §4)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import lru_cache
 
 import msgspec
@@ -10,19 +10,17 @@ from numpy.typing import NDArray
 from services.detector.calendars import HOUR_US, starts_at
 
 KEEP_HOURS = 24 * 300
-SOURCE_LIMIT = 1_000
+SOURCE_LIMIT = 200
 
 
 class Sighting(msgspec.Struct):
     """The hours in which a source sent something for anybody.
 
     Attributes:
-        first: The first hour ever seen, since 1970-01-01 UTC.
         start: Hour of bit 0.
         bits: Bit k says that hour `start + k` was seen, little endian.
     """
 
-    first: int
     start: int
     bits: bytes
 
@@ -32,7 +30,6 @@ class Sightings:
 
     def __init__(self) -> None:
         """Begin with no source."""
-        self._first: dict[str, int] = {}
         self._start: dict[str, int] = {}
         self._bits: dict[str, int] = {}
         self._changed: set[str] = set()
@@ -46,36 +43,34 @@ class Sightings:
         if source not in self._bits:
             if len(self._bits) >= SOURCE_LIMIT:
                 return
-            self._first[source] = hour
             self._start[source] = hour - hour % 24
             self._bits[source] = 0
         self._set(source, hour)
 
-    def dark_days(self, sources: Iterable[str], zone: str, day: int, days: int) -> list[int]:
-        """Return the days on which none of some sources sent anything for anybody.
+    def __iter__(self) -> Iterator[str]:
+        """Yield the known sources in order of name."""
+        yield from sorted(self._bits)
+
+    def dark_spans(self, source: str, zone: str, day: int, days: int) -> list[tuple[int, int]]:
+        """Return the days on which a source sent nothing for anybody.
 
         Args:
-            sources: Sources of one metric; unknown ones are passed over.
+            source: A known source.
             zone: Time zone of the local days.
             day: The last day to look at.
             days: How many days up to it.
 
         Returns:
-            Day numbers, rising; only days after the first sighting of any of the sources.
+            Spans (first day, last day), both included, rising; days before the source was first
+            seen are among them.
         """
-        known = [source for source in sources if source in self._bits]
-        if not known:
-            return []
-        start = min(self._start[source] for source in known)
-        bits = 0
-        for source in known:
-            bits |= self._bits[source] << (self._start[source] - start)
-        first = min(self._first[source] for source in known)
         begins, ends = _day_hours(zone, day, days)
-        seen = _counted(bits)
-        inside = np.clip(np.stack([begins, ends]) - start, 0, len(seen) - 1)
-        dark = (seen[inside[1]] == seen[inside[0]]) & (begins >= max(first, start))
-        return [day - days + 1 + int(place) for place in np.flatnonzero(dark)]
+        seen = _counted(self._bits[source])
+        inside = np.clip(np.stack([begins, ends]) - self._start[source], 0, len(seen) - 1)
+        dark = np.concatenate([[False], seen[inside[1]] == seen[inside[0]], [False]])
+        edges = np.flatnonzero(dark[1:] != dark[:-1]).reshape(-1, 2)
+        first = day - days + 1
+        return [(first + int(begin), first + int(end) - 1) for begin, end in edges]
 
     def changes(self) -> list[tuple[str, bytes]]:
         """Return source and record of what changed since the last call."""
@@ -86,7 +81,6 @@ class Sightings:
     def restore(self, source: str, raw: bytes) -> None:
         """Take a record of a snapshot over."""
         record = msgspec.msgpack.decode(raw, type=Sighting)
-        self._first[source] = record.first
         self._start[source] = record.start
         self._bits[source] = int.from_bytes(record.bits, "little")
 
@@ -98,7 +92,6 @@ class Sightings:
             room = -(gap // 24) * 24
             self._start[source] -= room
             self._bits[source] <<= room
-            self._first[source] = min(self._first[source], hour)
             gap += room
         bit = 1 << gap
         if self._bits[source] & bit:
@@ -117,7 +110,7 @@ class Sightings:
     def _record(self, source: str) -> Sighting:
         bits = self._bits[source]
         raw = bits.to_bytes(-(-bits.bit_length() // 8), "little")
-        return Sighting(self._first[source], self._start[source], raw)
+        return Sighting(self._start[source], raw)
 
 
 def _counted(bits: int) -> NDArray[np.int64]:

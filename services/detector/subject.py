@@ -100,6 +100,7 @@ class LineRecord(msgspec.Struct, omit_defaults=True, array_like=True):
     revised: int | None
     revised_after: int
     active: int = 0
+    sources: tuple[str, ...] = ()
 
 
 class HotRecord(msgspec.Struct, omit_defaults=True):
@@ -267,6 +268,7 @@ def _line_record(line: Line, hot_from: int) -> LineRecord:
         revised=line.revised,
         revised_after=line.revised_after,
         active=line.active,
+        sources=line.sources,
     )
 
 
@@ -297,6 +299,7 @@ def _buckets(hot: HotRecord, parts: Mapping[tuple[str, int], bytes]) -> Buckets:
         line.revised = record.revised
         line.revised_after = record.revised_after
         line.active = record.active
+        line.sources = record.sources
     return buckets
 
 

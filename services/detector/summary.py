@@ -9,8 +9,8 @@ from schemas.accounts import AccountDays, AccountSummary, days_key
 from services.detector.calendars import HOUR_US, instant, to_date, to_day
 from services.detector.subject import Account
 
-SHOWN_STATES = 20
-"""Metrics whose data state a summary carries, so that it stays within 1 kB."""
+STATES_SIZE = 400
+"""Characters of metrics and states that a summary carries, so that it stays within 1 kB."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -62,10 +62,22 @@ def of(account: Account, stamp: int) -> AccountSummary:
         renewal_on=profile.renewal_on,
         seats=profile.seats,
         last_event_at=instant(account.last_hour * HOUR_US) if account.last_hour else None,
-        states=dict(sorted(account.states.items())[:SHOWN_STATES]),
+        states=_shown_states(account),
         open_alerts=sum(one.open for one in account.episodes.values()),
         quarantined=account.quarantine is not None,
     )
+
+
+def _shown_states(account: Account) -> dict[str, str]:
+    """Return as many states as fit, by metric."""
+    shown: dict[str, str] = {}
+    room = STATES_SIZE
+    for metric, state in sorted(account.states.items()):
+        room -= len(metric) + len(state)
+        if room < 0:
+            break
+        shown[metric] = state
+    return shown
 
 
 def month_start(day: int) -> int:

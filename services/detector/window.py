@@ -50,7 +50,8 @@ def combined_rows(accounts: Iterable[Account], rules: RuleSet, selector: str) ->
         for name in lines:
             if name not in taken:
                 taken[name] = rules.selects(selector, name)
-        names = tuple(name for name in lines if taken[name])
+        # By name: the order in which metrics came to be known says nothing.
+        names = tuple(sorted(name for name in lines if taken[name]))
         if names:
             rows.append(Row(account, object_, names, tuple(lines[name] for name in names)))
     return rows
@@ -67,7 +68,9 @@ class Window:
 
     closing: Closing
     days: int
-    _masks: dict[tuple[str | None, tuple[str, ...], int], Bools] = field(default_factory=dict)
+    _masks: dict[tuple[str | None, tuple[tuple[str, ...], ...], int], Bools] = field(
+        default_factory=dict
+    )
 
     def series(self, rows: Sequence[Row], day: int | None = None) -> Series:
         """Return the arrays of some rows.
@@ -104,36 +107,52 @@ class Window:
             return "closure for everybody"
         return calendars.reason(profile.country, day) or "no data from its source"
 
+    def dark(self, line: Line, day: int) -> bool:
+        """Tell whether none of a line's sources sent anything for anybody on a day."""
+        outages = self.closing.outages
+        return bool(line.sources) and all(
+            any(first <= day <= last for first, last in outages.get(source, ()))
+            for source in line.sources
+        )
+
     def _mask(self, row: Row, last: int) -> Bools:
         profile = row.account.facts.profile
-        shared = self._shared_mask(profile.country, row.names, last)
+        sources = tuple(line.sources for line in row.lines)
+        shared = self._shared_mask(profile.country, sources, last)
         if not profile.closures:
             return shared
         own = shared.copy()
-        first = last - self.days + 1
-        for begin, end in profile.closures:
-            if end >= first and begin <= last:
-                own[max(begin - first, 0) : end - first + 1] = True
+        _set_spans(own, profile.closures, last)
         return own
 
-    def _shared_mask(self, country: str | None, names: tuple[str, ...], last: int) -> Bools:
-        key = (country, names, last)
+    def _shared_mask(
+        self, country: str | None, sources: tuple[tuple[str, ...], ...], last: int
+    ) -> Bools:
+        key = (country, sources, last)
         known = self._masks.get(key)
         if known is None:
             known = calendars.mask(country, last, self.days).copy()
-            _set_days(known, self.closing.closures, last)
-            # Several metrics as one are dark only on days on which all of them are.
-            dark = [set(self.closing.outages.get(name, ())) for name in names]
-            _set_days(known, sorted(set.intersection(*dark)), last)
+            _set_spans(known, [(day, day) for day in self.closing.closures], last)
+            # Several metrics as one are dark only on days on which all of them are, and each only
+            # while all of its sources are.
+            known |= self._dark_for_all([one for line in sources for one in line or ("",)], last)
             self._masks[key] = known
         return known
 
+    def _dark_for_all(self, sources: Sequence[str], last: int) -> Bools:
+        dark = np.ones(self.days, dtype=np.bool_)
+        for source in sources:
+            one = np.zeros(self.days, dtype=np.bool_)
+            _set_spans(one, self.closing.outages.get(source, ()), last)
+            dark &= one
+        return dark
 
-def _set_days(masked: Bools, days: Iterable[int], last: int) -> None:
+
+def _set_spans(masked: Bools, spans: Iterable[tuple[int, int]], last: int) -> None:
     first = last - len(masked) + 1
-    for day in days:
-        if first <= day <= last:
-            masked[day - first] = True
+    for begin, end in spans:
+        if end >= first and begin <= last:
+            masked[max(begin - first, 0) : end - first + 1] = True
 
 
 def _fill(counts: NDArray[np.float64], line: Line, first: int) -> None:

@@ -11,12 +11,17 @@ BLOCK_DAYS = 30
 HOT_DAYS = 16
 """Days before the judged one in which late data are common; the hot record holds 16 to 46."""
 
-LINE_LIMIT = 200
+SOURCE_LIMIT = 10
+"""Sources that are remembered of one line."""
+
+LINE_LIMIT = 100
 """Metrics per account; a producer that makes up names must not fill the memory."""
 
 TOO_LATE = "too_late"
 SUM_LIMIT = 1 << 62
 SWING_WEEKS = 42
+CORRECTION_DAYS = 28
+"""How far back an open alert is judged again when late data correct its days."""
 PEOPLE = "@people"
 """The line that counts distinct active people; no metric of a producer can have this name."""
 
@@ -38,13 +43,24 @@ class Line:
         start: First day with data ever seen; the account's history of this metric begins there.
         first: Day of `values[0]`, a block boundary.
         values: Thousandths per day.
+        sources: Who feeds it, in order of name.
         revised: Earliest judged day that late data corrected, or None.
         revised_after: The day judged last when that happened.
         week: Week number, `(day + 3) // 7`, of the last swing.
         swings: Swing numbers of the weeks up to `week`, NaN where there is none.
     """
 
-    __slots__ = ("active", "first", "revised", "revised_after", "start", "swings", "values", "week")
+    __slots__ = (
+        "active",
+        "first",
+        "revised",
+        "revised_after",
+        "sources",
+        "start",
+        "swings",
+        "values",
+        "week",
+    )
 
     def __init__(self, day: int) -> None:
         """Begin a line at a day."""
@@ -52,6 +68,7 @@ class Line:
         self.start = day
         self.first = block_of(day)
         self.values = array("q", bytes(8 * BLOCK_DAYS))
+        self.sources: tuple[str, ...] = ()
         self.revised: int | None = None
         self.revised_after = 0
         self.week = 0
@@ -95,8 +112,8 @@ class Line:
 
     def revise(self, day: int, judged: int) -> None:
         """Note that late data corrected a day that was judged already."""
-        fresh = self.revised is None or self.revised_after != judged
-        self.revised = day if fresh or self.revised is None else min(self.revised, day)
+        old = self.revised is None or judged - self.revised > CORRECTION_DAYS
+        self.revised = day if self.revised is None or old else min(self.revised, day)
         self.revised_after = judged
 
     def block(self, first: int) -> list[int]:
@@ -132,7 +149,9 @@ class Buckets:
         self.hot_from = 0
         self.stale: set[int] = set()
 
-    def add(self, metric: str, day: int, amount: int, judged: int, oldest: int) -> str | None:
+    def add(
+        self, metric: str, day: int, amount: int, judged: int, oldest: int, source: str
+    ) -> str | None:
         """Add to a day's bucket.
 
         Args:
@@ -141,6 +160,7 @@ class Buckets:
             amount: Thousandths, >= 0.
             judged: The day judged last: what is not newer is a correction.
             oldest: The first day that is kept.
+            source: Who sent it; on days on which none of a line's sources was seen, it is masked.
 
         Returns:
             None, or why nothing was added.
@@ -162,6 +182,8 @@ class Buckets:
         if amount and total == amount:
             line.active += 1
         line.values[place] = total
+        if source not in line.sources and len(line.sources) < SOURCE_LIMIT:
+            line.sources = tuple(sorted((*line.sources, source)))
         if day < self.hot_from:
             self.stale.add(block_of(day))
         if day < line.start:
@@ -179,15 +201,17 @@ class Buckets:
         }
         yield from sorted(firsts)
 
-    def settle(self, judged: int, oldest: int) -> None:
-        """Move blocks that no longer change into cold records, and forget those that are too old.
+    def trim(self, oldest: int) -> None:
+        """Forget whole blocks before the first day that a rule in force can still ask for."""
+        for line in self.lines.values():
+            self.stale.update(line.trim(oldest))
+
+    def settle(self, judged: int) -> None:
+        """Move blocks that no longer change into cold records.
 
         Args:
             judged: The day judged last; the hot record keeps `HOT_DAYS` before it.
-            oldest: First day that a rule in force can still ask for.
         """
-        for line in self.lines.values():
-            self.stale.update(line.trim(oldest))
         hot_from = block_of(judged - HOT_DAYS)
         if hot_from > self.hot_from:
             self.stale.update(first for first in self.blocks() if self.hot_from <= first < hot_from)

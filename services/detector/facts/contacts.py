@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import msgspec
+import xxhash
 from msgspec import UNSET
 
 from schemas.envelope import Entry
@@ -16,9 +17,18 @@ from schemas.events import (
 from services.detector.facts.moment import Moment
 from services.detector.facts.people import mark
 
-CONTACT_LIMIT = 1_000
+CONTACT_LIMIT = 250
 Stamp = tuple[int, str]
 NEVER: Stamp = (-1, "")
+ID_SIZE = 36
+"""Characters of an id that a stamp keeps as they are; a UUID fits."""
+
+
+def stamp_of(time: int, event_id: str) -> Stamp:
+    """Return what decides which of two writes is newer: event time, then id, a long one hashed."""
+    if len(event_id) <= ID_SIZE:
+        return time, event_id
+    return time, f"{event_id[:20]}{xxhash.xxh3_64_hexdigest(event_id.encode())}"
 
 
 class Contact(msgspec.Struct, omit_defaults=True):
@@ -93,7 +103,7 @@ class Contacts(msgspec.Struct, omit_defaults=True):
     def fold(self, entry: Entry, at: Moment) -> str | None:
         """Take the event over; return why not, if refused."""
         event = entry.event
-        stamp = (at.time, entry.id)
+        stamp = stamp_of(at.time, entry.id)
         if isinstance(event, TouchRecorded):
             return self._touch(event, stamp, at)
         assert isinstance(event, ContactUpdated | AdminGranted | AdminRevoked)

@@ -14,6 +14,7 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
         clock: The partition's clock, microseconds.
         judged: The account's day that was judged last.
         oldest: The first day that buckets keep.
+        source: The event's source.
         buckets: The account's day buckets.
     """
 
@@ -22,8 +23,9 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     clock: int
     judged: int
     oldest: int
+    source: str
     buckets: Buckets
 
     def add(self, metric: str, amount: int) -> str | None:
         """Add thousandths to the day's bucket of a metric; return why not, if refused."""
-        return self.buckets.add(metric, self.day, amount, self.judged, self.oldest)
+        return self.buckets.add(metric, self.day, amount, self.judged, self.oldest, self.source)

@@ -7,12 +7,12 @@ import msgspec
 
 from schemas.envelope import Entry
 from schemas.events import Fields, PaymentFailed, PaymentMethodUpdated, PaymentSucceeded
-from services.detector.facts.contacts import NEVER, Stamp
+from services.detector.facts.contacts import NEVER, Stamp, stamp_of
 from services.detector.facts.moment import Moment
 
-PAYMENT_LIMIT = 200
+PAYMENT_LIMIT = 100
 FAILURE_LIMIT = 20
-METHOD_LIMIT = 50
+METHOD_LIMIT = 20
 
 
 class Payment(msgspec.Struct, omit_defaults=True):
@@ -62,7 +62,7 @@ class Payments(msgspec.Struct, omit_defaults=True):
     def fold(self, entry: Entry, at: Moment) -> str | None:
         """Take the event over; return why not, if refused."""
         event = entry.event
-        stamp = (at.time, entry.id)
+        stamp = stamp_of(at.time, entry.id)
         if isinstance(event, PaymentMethodUpdated):
             return self._method(event, stamp)
         assert isinstance(event, PaymentFailed | PaymentSucceeded)

@@ -9,6 +9,7 @@ from msgspec import UNSET
 from schemas.envelope import Entry
 from schemas.events import AccountUpdated, ClosureDeclared, Fields
 from services.detector.calendars import local_day, to_day, zone_exists
+from services.detector.facts.contacts import stamp_of
 from services.detector.facts.moment import Moment
 
 CLOSURE_LIMIT = 400
@@ -52,7 +53,7 @@ class Profile(msgspec.Struct, omit_defaults=True):
         zone = entry.event.timezone
         if isinstance(zone, str) and not zone_exists(zone):
             return "unknown_timezone"
-        stamp = (at.time, entry.id)
+        stamp = stamp_of(at.time, entry.id)
         newer = self._newer(entry.event, stamp)
         for field, value in newer.items():
             setattr(self, field, value)
@@ -73,9 +74,11 @@ class Profile(msgspec.Struct, omit_defaults=True):
         """Count the new zone from its next day; what is filed stays where it is."""
         if zone == self.zone:
             return
-        self.zone_before = self.zone
+        if self.day_of(at.clock) >= self.zone_from:
+            self.zone_before = self.zone
         self.zone = zone
-        self.zone_from = local_day(zone, at.clock) + 1
+        today = max(local_day(self.zone_before, at.clock), local_day(zone, at.clock))
+        self.zone_from = today + 1
 
     def _close(self, closure: ClosureDeclared) -> str | None:
         span = (to_day(closure.from_), to_day(closure.to))

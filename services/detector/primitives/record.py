@@ -52,8 +52,9 @@ def interval90(a: Floats, b: Floats, odds: Floats) -> list[float | None]:
     Source:
         detection.md §1.6: P(ratio < r) = I_{rx/(1+rx)}(a, b); here solved for r.
     """
-    ends = [betaincinv(a, b, p)[0] for p in (0.05, 0.95)]
-    return [plain(end / (1 - end) / odds[0]) for end in ends]
+    ends = [float(betaincinv(a, b, p)[0]) for p in (0.05, 0.95)]
+    # A baseline of next to nothing bounds no ratio from above: there is no number to tell.
+    return [None if end == 1 else plain(end / (1 - end) / odds[0]) for end in ends]
 
 
 def account(base: Baseline, drift_variance: Floats) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class Silence:
         severity = np.full(len(told), SEVERITIES.index("high"), dtype=np.int8)
         return Verdicts(
             fires=told & (found.silent >= found.limit),
-            clears=told & (found.lately >= CLEAR_ACTIVE),
+            clears=told & (found.lately >= CLEAR_ACTIVE) & (found.silent < found.limit),
             told=told,
             severity=severity,
             because=lambda row: _because(series, params, row),

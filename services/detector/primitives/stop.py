@@ -81,7 +81,7 @@ class Stop:
         found, size = _examine(old, params), len(series.known)
         fires, clears, told = np.zeros((3, size), dtype=np.bool_)
         fires[rows], clears[rows], told[rows] = found.fires, found.clears, found.told
-        severity = np.full(size, SEVERITIES.index("critical"), dtype=np.int8)
+        severity = np.where(fires, SEVERITIES.index("critical"), 0).astype(np.int8)
         return Verdicts(fires, clears, told, severity, lambda row: _because(series, params, row))
 
 
