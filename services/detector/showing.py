@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from services.detector.calendars import to_date
+from services.detector.facts import KEPT
 from services.detector.facts.people import SEEN_DAYS
 from services.detector.subject import Account
 
@@ -34,8 +35,7 @@ def shown(account: Account, partition: int, stamp: int, judged: int = -1) -> dic
             for name, value in msgspec.to_builtins(facts.profile).items()
             if name not in _HIDDEN
         },
-        "contacts": msgspec.to_builtins(facts.contacts),
-        "payments": msgspec.to_builtins(facts.payments),
+        **{name: msgspec.to_builtins(getattr(facts, name)) for name in KEPT if name != "profile"},
         "buckets": {
             name: {
                 to_date(line.first + place).isoformat(): _units(value)

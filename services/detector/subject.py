@@ -13,13 +13,9 @@ import xxhash
 
 from schemas.envelope import ACCOUNT
 from services.detector.episode import Episode
-from services.detector.facts import Facts
+from services.detector.facts import KEPT, Facts, Families
 from services.detector.facts.buckets import BLOCK_DAYS, Buckets, Line
-from services.detector.facts.contacts import Contacts
-from services.detector.facts.payments import Payments
 from services.detector.facts.people import People
-from services.detector.facts.profile import Profile
-from services.detector.facts.usage import Usage
 
 VERSION = 1
 SEPARATOR = "\x1f"
@@ -112,10 +108,7 @@ class HotRecord(msgspec.Struct, omit_defaults=True):
     hot_from: int
     lines: dict[str, LineRecord]
     pages: int
-    profile: Profile
-    usage: Usage
-    contacts: Contacts
-    payments: Payments
+    facts: Families
     episodes: dict[str, Episode]
     states: dict[str, str]
     last_hour: int
@@ -196,12 +189,9 @@ def restore(subject: str, parts: Mapping[tuple[str, int], bytes]) -> Account:
         raise ValueError(f"{subject!r} is of version {hot.v}, this code reads {VERSION}")
     pages = [_page(parts.get(("people", number))) for number in range(hot.pages)]
     facts = Facts(
-        profile=hot.profile,
-        usage=hot.usage,
         people=People(pages),
-        contacts=hot.contacts,
-        payments=hot.payments,
         buckets=_buckets(hot, parts),
+        **{name: getattr(hot.facts, name) for name in KEPT},
     )
     return Account(
         id=subject.removeprefix(ACCOUNT),
@@ -245,10 +235,7 @@ def _hot(account: Account) -> HotRecord:
         hot_from=hot_from,
         lines={name: _line_record(line, hot_from) for name, line in facts.buckets.lines.items()},
         pages=len(facts.people.pages),
-        profile=facts.profile,
-        usage=facts.usage,
-        contacts=facts.contacts,
-        payments=facts.payments,
+        facts=facts.kept(),
         episodes=account.episodes,
         states=account.states,
         last_hour=account.last_hour,

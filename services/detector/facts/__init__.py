@@ -4,7 +4,9 @@ A family is a class with `HANDLES` (the event types it folds) and `fold(entry, a
 validates and computes first and assigns last, and answers None or the reason of a refusal.
 """
 
-from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
 
 from schemas.envelope import Entry
 from schemas.events import Fields
@@ -17,26 +19,33 @@ from services.detector.facts.profile import Profile
 from services.detector.facts.usage import Usage
 
 
-@dataclass(slots=True)
-class Facts:
-    """Everything known of one account."""
+class Families(msgspec.Struct, kw_only=True):
+    """The families that a snapshot keeps in the hot record, whole; folded in this order."""
 
-    profile: Profile = field(default_factory=Profile)
-    usage: Usage = field(default_factory=Usage)
-    people: People = field(default_factory=People)
-    contacts: Contacts = field(default_factory=Contacts)
-    payments: Payments = field(default_factory=Payments)
-    buckets: Buckets = field(default_factory=Buckets)
+    profile: Profile = msgspec.field(default_factory=Profile)
+    usage: Usage = msgspec.field(default_factory=Usage)
+    contacts: Contacts = msgspec.field(default_factory=Contacts)
+    payments: Payments = msgspec.field(default_factory=Payments)
 
 
-FAMILIES: dict[str, type[Profile | Usage | People | Contacts | Payments]] = {
-    "profile": Profile,
-    "usage": Usage,
-    "people": People,
-    "contacts": Contacts,
-    "payments": Payments,
+KEPT: tuple[str, ...] = Families.__struct_fields__
+
+
+class Facts(Families, kw_only=True):
+    """Everything known of one account; what is added here has records of its own."""
+
+    people: People = msgspec.field(default_factory=People)
+    buckets: Buckets = msgspec.field(default_factory=Buckets)
+
+    def kept(self) -> Families:
+        """Return what the hot record keeps."""
+        return Families(**{name: getattr(self, name) for name in KEPT})
+
+
+FAMILIES: dict[str, Any] = {
+    one.name: one.type for one in msgspec.structs.fields(Facts) if hasattr(one.type, "HANDLES")
 }
-"""By the attribute of `Facts` that holds the family; folded in this order."""
+"""By the attribute of `Facts` that holds the family; people come after usage, which may refuse."""
 
 ROUTES: dict[type[Fields], tuple[str, ...]] = {
     event_type: tuple(name for name, family in FAMILIES.items() if event_type in family.HANDLES)
@@ -58,4 +67,4 @@ def fold(facts: Facts, entry: Entry, at: Moment) -> str | None:
     return None
 
 
-__all__ = ["FAMILIES", "ROUTES", "Facts", "Moment", "fold"]
+__all__ = ["FAMILIES", "KEPT", "ROUTES", "Facts", "Families", "Moment", "fold"]
