@@ -1,12 +1,11 @@
 """The records of `accounts.v1`: the latest summary of each account, for people."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-DataState = Literal["ok", "warming_up", "no_data", "holiday", "too_little_volume", "erased"]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 

@@ -1,5 +1,6 @@
 """CloudEvents 1.0 in JSON, decoded into typed events or refused with field and reason."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -124,6 +125,10 @@ def decode_binary(attributes: dict[str, str], data: bytes | None) -> Incoming | 
     return _typed(outer)
 
 
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACKETS = re.compile(rb"[{}\[\]]")
+
+
 def too_deep(raw: bytes | msgspec.Raw) -> bool:
     """Tell whether JSON is nested deeper than `DEPTH_LIMIT`.
 
@@ -133,20 +138,12 @@ def too_deep(raw: bytes | msgspec.Raw) -> bool:
     text = bytes(raw)
     if text.count(b"{") + text.count(b"[") <= DEPTH_LIMIT:
         return False
-    depth = deepest = 0
-    quoted = escaped = False
-    for byte in text:
-        if quoted:
-            quoted = escaped or byte != 0x22
-            escaped = byte == 0x5C and not escaped
-        elif byte == 0x22:
-            quoted = True
-        elif byte in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"}]":
-            depth -= 1
-    return deepest > DEPTH_LIMIT
+    depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", text)):
+        depth += 1 if bracket in b"{[" else -1
+        if depth > DEPTH_LIMIT:
+            return True
+    return False
 
 
 def locate(error: Exception) -> tuple[str, str]:

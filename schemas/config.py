@@ -9,6 +9,12 @@ from msgspec import Meta
 Instant = Annotated[datetime, Meta(tz=True)]
 Mode = Literal["new", "importing", "live"]
 
+AWAITED: dict[Mode, str] = {
+    "new": "there is no history yet; run `ebbwatch import FILE...`, or `ebbwatch live` to skip it",
+    "importing": "`ebbwatch import` plays history; wait for it, or repeat it if it was interrupted",
+}
+"""What is awaited in each mode but `live`."""
+
 MODE_KEY = "mode"
 IMPORT_KEY = "import"
 RULES_PREFIX = "rules/"

@@ -47,7 +47,11 @@ def _config(**settings: str) -> MappingProxyType[str, str]:
     return MappingProxyType({name.replace("_", "."): value for name, value in settings.items()})
 
 
+MESSAGE_LIMIT: Final = 2 * 1024 * 1024
+"""Bytes of one message; the records of a snapshot are meant to stay below 256 kB."""
+
 _COMPACT = {
+    "max_message_bytes": str(MESSAGE_LIMIT),
     "cleanup_policy": "compact",
     "min_compaction_lag_ms": "0",
     "delete_retention_ms": _retain(timedelta(days=7)),

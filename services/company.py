@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from schemas.config import Input, MetricFlags, RuleSetContent
 from services import company_files
@@ -79,8 +79,20 @@ class _Input(_Part):
     source: Annotated[str, Field(min_length=1, max_length=200)]
 
 
+def _not_import(name: str) -> str:
+    """Refuse the name that the origins of an import have in the log."""
+    if name == "import":
+        raise ValueError("an input cannot be called 'import'; choose another name")
+    return name
+
+
+_InputName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$"), AfterValidator(_not_import)
+]
+
+
 class _InputsFile(_Part):
-    input: dict[str, _Input] = {}
+    input: dict[_InputName, _Input] = {}
 
 
 @dataclass(slots=True)

@@ -11,11 +11,14 @@ from typing import Any, Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
+from schemas.topics import MESSAGE_LIMIT
 from services.kafka_clients import close
 
 REQUEST_TIMEOUT_MS: Final = 10_000
 TRANSACTION_TIMEOUT_MS: Final = 20_000
 BATCH_BYTES: Final = 512 * 1024
+RECORD_BYTES: Final = MESSAGE_LIMIT - 4096
+"""A record's key and value; the rest of a message is its frame."""
 LOAD_SECONDS: Final = 90.0
 """A load must end before the group takes the worker for dead (`broker_max_poll_interval`)."""
 
@@ -28,7 +31,7 @@ class Fenced(Exception):
 
 
 class RecordTooLarge(Exception):
-    """A record is larger than a batch may be."""
+    """A record is larger than its topic takes."""
 
 
 class LoadTooSlow(Exception):
@@ -76,7 +79,7 @@ class SnapshotWriter:
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             compression_type="lz4",
             max_batch_size=BATCH_BYTES,
-            max_request_size=2 * 1024 * 1024,
+            max_request_size=MESSAGE_LIMIT,
             linger_ms=2,
         )
 
@@ -121,12 +124,13 @@ class SnapshotWriter:
     ) -> AsyncIterator[asyncio.Future[Any]]:
         builder = self._producer.create_batch()
         for record in records:
+            _require_small(record)
             content = {"key": record.key.encode(), "value": record.value, "timestamp": None}
             if builder.append(**content) is None:
                 yield await self._producer.send_batch(builder, topic, partition=partition)
                 builder = self._producer.create_batch()
-                if builder.append(**content) is None:
-                    raise RecordTooLarge(f"{record.key!r} does not fit into {BATCH_BYTES} bytes")
+                # The first record of a batch is taken at any size.
+                builder.append(**content)
         yield await self._producer.send_batch(builder, topic, partition=partition)
 
     async def stop(self) -> None:
@@ -182,6 +186,15 @@ async def bounds(kafka: str, topic: str, partition: int, offset: int) -> Bounds:
         return Bounds(start, end, appended, len(consumer.partitions_for_topic(topic) or ()))
     finally:
         await close(consumer.stop)
+
+
+def _require_small(record: Record) -> None:
+    size = len(record.key.encode()) + len(record.value or b"")
+    if size > RECORD_BYTES:
+        raise RecordTooLarge(
+            f"record {record.key!r} of {record.topic} takes {size} bytes, at most {RECORD_BYTES} "
+            "may be written"
+        )
 
 
 def _reader(kafka: str, isolation: str) -> AIOKafkaConsumer:

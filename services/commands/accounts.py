@@ -14,6 +14,8 @@ from services.commands.terminal import fail, read_settings
 from services.settings import ServiceSettings
 
 POLL_SECONDS = 1.0
+REPAIR_SECONDS = 120.0
+"""Longer than a snapshot may wait."""
 
 app = typer.Typer(help="Accounts as they are counted.", no_args_is_help=True)
 
@@ -101,31 +103,41 @@ async def _load(known: ServiceSettings, number: int) -> Any:
 async def _repair(known: ServiceSettings, account_id: str) -> int:
     from services.ingest.publisher import publishing
 
-    number = _partitions(known, account_id)[0]
-    partition = await _load(known, number)
-    held = partition.accounts.get(account(account_id))
-    if held is None or held.quarantine is None:
+    number, subject = _partitions(known, account_id)[0], account(account_id)
+    held = (await _load(known, number)).accounts.get(subject)
+    if held is None or (held.quarantine is None and not held.owed):
         fail(f"account {account_id!r} is not quarantined")
-    if held.quarantine.overflow:
+    if held.quarantine is not None and held.quarantine.overflow:
         fail(
             f"account {account_id!r} holds more entries than its record lists; import its history "
             "into a new deployment instead"
         )
     events = topics.full_name(topics.EVENTS, known.prefix)
-    entries = await _held_entries(known, events, number, held.quarantine.held)
-    repaired = Entry(
-        id=f"repair-{held.quarantine.offset}",
-        source="ebbwatch",
-        time=0,
-        subjects=(),
-        event=SubjectRepaired(subject=account(account_id)),
-    )
-    again = [
-        encode_entry(one) for one in (repaired, *_resent(entries, account(account_id), number))
-    ]
     async with publishing(known.kafka, events, known.partitions) as publisher:
+        if held.quarantine is not None:
+            repaired = Entry("repair", "ebbwatch", 0, (), SubjectRepaired(subject=subject))
+            await publisher.publish([(number, encode_entry(repaired))])
+        # More may have been held meanwhile: only what is owed after the repair is complete.
+        owed = await _owed(known, number, subject)
+        entries = await _held_entries(known, events, number, owed)
+        again = [encode_entry(one) for one in _resent(entries, subject, number)]
         await publisher.publish([(number, one) for one in again])
     return len(entries)
+
+
+async def _owed(known: ServiceSettings, number: int, subject: str) -> list[tuple[int, int]]:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + REPAIR_SECONDS
+    while True:
+        held = (await _load(known, number)).accounts[subject]
+        if held.quarantine is None:
+            return sorted(held.owed)
+        if loop.time() > deadline:
+            break
+        await asyncio.sleep(POLL_SECONDS)
+    return fail(
+        f"no snapshot shows the repair within {REPAIR_SECONDS:.0f} s: is the detector running?"
+    )
 
 
 def _resent(entries: list[tuple[int, int, Entry]], subject: str, number: int) -> Iterator[Entry]:
@@ -140,7 +152,9 @@ async def _held_entries(
 ) -> list[tuple[int, int, Entry]]:
     from services.snapshots import messages
 
-    wanted = {tuple(one) for one in held}
+    wanted = set(held)
+    if not held:
+        return []
     found: list[tuple[int, int, Entry]] = []
     async for offset, appended, value in messages(
         known.kafka, topic, number, held[0][0], held[-1][0]

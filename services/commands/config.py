@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from services.company import Company
     from services.company_files import Problem
 
-READS = 50
-"""How often a rule set that was written is looked for; a read takes some hundredths of a second."""
 
 app = typer.Typer(help="The company's files and the rule set in force.", no_args_is_help=True)
 
@@ -77,16 +75,7 @@ async def apply_content(
     n = newest.n + 1 if newest is not None else 1
     record = RuleSetRecord(n=n, content=text, applied_at=now)
     await log.write(f"{RULES_PREFIX}{n}", msgspec.json.encode(record), expect=None)
-    await _until_seen(log, n)
     return record, True
-
-
-async def _until_seen(log: ConfigLog, n: int) -> None:
-    """Return when readers see a rule set: Kafka answers a commit some moments before they do."""
-    for _ in range(READS):
-        newest = newest_rules(await log.read())
-        if newest is not None and newest.n >= n:
-            return
 
 
 async def ensure_rules(log: ConfigLog, folder: Path | None, now: datetime) -> RuleSetRecord:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from schemas.config import MODE_KEY, ModeRecord
+from schemas.config import AWAITED, MODE_KEY, Mode, ModeRecord
 from services.commands.terminal import LOCAL_FOLDER, environment, fail, read_settings
 from services.runtime import ExitCode
 from services.settings import ServiceSettings
@@ -17,12 +17,6 @@ from services.settings import ServiceSettings
 local = typer.Typer(help="Apache Kafka and Valkey on this machine.", no_args_is_help=True)
 
 Service = Literal["ingest", "detector"]
-
-AWAITED = {
-    "new": "run `ebbwatch import FILE...`, or `ebbwatch live` to start without history",
-    "importing": "history is being imported; if that was interrupted, run the import again",
-    "live": "live",
-}
 
 
 @local.command()
@@ -75,7 +69,8 @@ def run(
     from services.supervisor import run as supervise
 
     mode = asyncio.run(_mode())
-    typer.echo(f"starting ingest and {detectors} detector(s); mode {mode}: {AWAITED[mode]}")
+    awaited = f": {AWAITED[mode]}" if mode in AWAITED else ""
+    typer.echo(f"starting ingest and {detectors} detector(s); mode {mode}{awaited}")
     code = supervise(commands(detectors), environment(), _print_line)
     raise typer.Exit(code)
 
@@ -120,7 +115,7 @@ def _numbered(number: int, environ: Mapping[str, str]) -> dict[str, str]:
     return {**named, **environ}
 
 
-async def _mode() -> str:
+async def _mode() -> Mode:
     from services.config_log import ConfigLog, ConfigUnavailable
 
     known = read_settings(ServiceSettings)

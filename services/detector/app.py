@@ -60,6 +60,7 @@ def run(settings: DetectorSettings) -> NoReturn:
     registry.register(
         PartitionCollector(
             lambda: [owned.partition for owned in ownership.owned.values()],
+            lambda: ownership.counted,
             lambda: ownership.rebalances,
             lambda number, stamp: lag_of(app, events, number, stamp),
             time.time,
@@ -101,6 +102,6 @@ async def _crash_only(where: str, body: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         raise
     except PortTaken as taken:
-        die(where, taken)
+        die(where, taken, ExitCode.FAILED)
     except Exception as error:
         die(where, error)

@@ -1,5 +1,7 @@
 """When a day ends, where: closings are opened in order of due, each with what is masked in it."""
 
+from collections.abc import Callable
+
 from services.detector.calendars import due_at, local_day
 from services.detector.facts.profile import Profile
 from services.detector.ledger import Closing, Ledger
@@ -26,6 +28,12 @@ class Closings:
             record.opened[zone] = local_day(zone, record.clock) - 1 if record.clock else UNKNOWN
             self._next_due = 0
 
+    def weight(self) -> int:
+        """Return how much the open closings hold, in spans: they are written with the ledger."""
+        return sum(
+            10 + sum(map(len, closing.outages.values())) for closing in self._ledger.record.closings
+        )
+
     def newest(self, profile: Profile) -> int:
         """Return the newest local day of an account whose closing was opened."""
         opened = self._ledger.record.opened
@@ -34,13 +42,20 @@ class Closings:
             return newest
         return min(opened.get(profile.zone_before, UNKNOWN), profile.zone_from - 1)
 
-    def advance(self, clock: int, offset: int, history_days: int) -> None:
+    def advance(
+        self,
+        clock: int,
+        offset: int,
+        history_days: int,
+        make_room: Callable[[], None] | None = None,
+    ) -> None:
         """Set the clock, and open a closing for each day that has become due.
 
         Args:
             clock: Microseconds since 1970-01-01 UTC, later than before.
             offset: The message that brought it.
             history_days: Days that the rules look at.
+            make_room: Called before each closing is opened.
         """
         record = self._ledger.record
         if record.clock == 0:
@@ -56,6 +71,8 @@ class Closings:
                 day += 1
             record.opened[zone] = day - 1
         for at, zone, day in sorted(due):
+            if make_room is not None:
+                make_room()
             record.closings.append(self._closing(at, zone, day, offset, history_days))
         self._next_due = min((due_at(z, d + 1) for z, d in record.opened.items()), default=0)
 

@@ -162,9 +162,24 @@ def _cooling(
     cooled = episode.free or day - episode.raised_on >= policy.cooldown_days
     if found.fires and episode.count and cooled:
         return episode, _raise(episode, found, day)
-    if episode.count and cooled and day >= episode.raised_on + KEEP_DAYS:
-        return None, None
-    return episode, None
+    return (None if over(episode, day, policy) else episode), None
+
+
+def over(episode: Episode, day: int, policy: Policy) -> bool:
+    """Tell whether nothing of an episode matters any more.
+
+    Args:
+        episode: Any episode.
+        day: The judged day.
+        policy: Its cool-down.
+    """
+    cooled = episode.free or day - episode.raised_on >= policy.cooldown_days
+    return (
+        episode.state == "cooling"
+        and bool(episode.count)
+        and cooled
+        and day >= episode.raised_on + KEEP_DAYS
+    )
 
 
 def _open(episode: Episode, found: Verdict, day: int, policy: Policy) -> Change | None:

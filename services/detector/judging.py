@@ -11,9 +11,10 @@ from schemas.alerts import SEVERITIES
 from schemas.envelope import Entry
 from services.detector import episode as episodes
 from services.detector.calendars import to_date, to_day, weekday
-from services.detector.episode import Episode
+from services.detector.episode import Episode, over
 from services.detector.facts.buckets import CORRECTION_DAYS
 from services.detector.ledger import Closing
+from services.detector.primitives import EVENT
 from services.detector.primitives.arrays import pick
 from services.detector.primitives.baseline import states
 from services.detector.primitives.day import DayPrimitive, Series, Verdicts
@@ -263,6 +264,10 @@ class _Day:
             applied = self._applied(rule, rule.variant(account.facts.profile.segment), account)
             if known.open and (applied.variant.off or not self._still_taken(applied, known)):
                 applied.close(known, "superseded")
+            elif rule.primitive in EVENT and over(known, self.closing.day, rule.policy):
+                # Nothing asks an event rule again when nothing happens.
+                del account.episodes[episodes.key(known.rule, known.object)]
+                self.out.changed[account.id] = account
 
     def _still_taken(self, applied: Applied, known: Episode) -> bool:
         """Tell whether the rule still looks at what an alert of it is about."""

@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import (
@@ -44,6 +44,7 @@ class PartitionCollector(Collector):
 
     Args:
         partitions: Returns the owned partitions.
+        counted: Returns what partitions counted that are owned no longer.
         rebalances: Returns how often partitions were assigned.
         lag: Returns how many messages wait, by partition and stamp; None while unknown.
         clock: Returns the time, seconds since 1970-01-01 UTC.
@@ -54,6 +55,7 @@ class PartitionCollector(Collector):
     def __init__(
         self,
         partitions: Callable[[], Iterable[Partition]],
+        counted: Callable[[], Mapping[tuple[str, ...], int]],
         rebalances: Callable[[], int],
         lag: Callable[[int, int], int | None],
         clock: Callable[[], float],
@@ -61,6 +63,7 @@ class PartitionCollector(Collector):
         group: str,
     ) -> None:
         self._partitions = partitions
+        self._counted = counted
         self._rebalances = rebalances
         self._lag = lag
         self._clock = clock
@@ -76,7 +79,7 @@ class PartitionCollector(Collector):
         yield rebalances
 
     def _counters(self) -> Iterator[Metric]:
-        total: Counter[tuple[str, ...]] = Counter()
+        total: Counter[tuple[str, ...]] = Counter(self._counted())
         for partition in self._partitions():
             total.update(partition.counts)
         for what, (name, text, fixed, labels) in _COUNTERS.items():

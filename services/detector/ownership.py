@@ -2,16 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from services.detector.partition import Gap, Partition
-from services.detector.pending import Cut
 from services.detector.settings import DetectorSettings
 from services.detector.store import CannotOwn, Store
 from services.runtime import ExitCode, Health, die, get_logger
-from services.snapshots import Fenced, LoadTooSlow
+from services.snapshots import LOAD_SECONDS, Fenced, LoadTooSlow
 
 ALERT_FLUSH_SECONDS: Final = 0.05
 DIRTY_LIMIT: Final = 20_000
@@ -33,6 +33,7 @@ class Owned:
         pending: Their bytes.
         flushed_at: When the last flush ended, monotonic seconds.
         lock: One flush at a time.
+        parked: Revoked, flushed, and perhaps about to come back: left alone until then.
     """
 
     partition: Partition
@@ -41,6 +42,7 @@ class Owned:
     pending: int = 0
     flushed_at: float = field(default_factory=time.monotonic)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    parked: bool = False
 
     def due(self, now: float, interval: float) -> bool:
         """Tell whether something waits that a flush must not keep waiting longer."""
@@ -76,7 +78,8 @@ class Ownership:
         self._now = generation
         self._alerted = alerted
         self._loading: set[asyncio.Task[None]] = set()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self.counted: Counter[tuple[str, ...]] = Counter()
         health.set("snapshots", False, "no partition is assigned yet")
 
     def positions(self) -> dict[int, int]:
@@ -109,48 +112,49 @@ class Ownership:
         while True:
             busy = False
             for owned in list(self.owned.values()):
-                busy |= owned.partition.judge(JUDGED_AT_ONCE)
-                await self._flush_if_due(owned)
+                if not owned.parked:
+                    busy |= owned.partition.judge(JUDGED_AT_ONCE)
+                    self._flush_if_due(owned)
                 await asyncio.sleep(0)
             self._report()
             await asyncio.sleep(0 if busy else ALERT_FLUSH_SECONDS / 2)
 
-    async def _flush_if_due(self, owned: Owned) -> None:
+    def _flush_if_due(self, owned: Owned) -> None:
         interval = self._settings.detector_flush_seconds
         if owned.due(time.monotonic(), interval) and not owned.lock.locked():
             # Not awaited: folding goes on while the transaction is under way.
-            task = asyncio.ensure_future(self.flush(owned))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._in_background(self.flush(owned))
 
-    async def flush(self, owned: Owned, *, always: bool = False) -> None:
-        """Make everything folded so far durable, and acknowledge it.
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def flush(self, owned: Owned) -> None:
+        """Make everything folded so far durable, and acknowledge it; anything else ends all.
 
         Args:
             owned: The partition.
-            always: Write the ledger even if nothing waits, to learn whether it is still ours.
         """
-        async with owned.lock:
-            if not (always or owned.waiting or owned.partition.dirty or owned.partition.urgent):
-                return
-            # Nothing may be awaited between the cut and the swap: they are one moment.
-            cut = owned.partition.cut()
-            done, owned.waiting, owned.pending = owned.waiting, [], 0
-            await self._write(owned, cut)
-            for event in done:
-                event.ack()
-            now = time.time()
-            for caused in cut.caused:
-                self._alerted(now - caused / 1e6)
-            owned.flushed_at = time.monotonic()
-
-    async def _write(self, owned: Owned, cut: Cut) -> None:
         try:
-            await owned.store.write(cut)
-        except Fenced as fenced:
-            die(f"flush of partition {owned.partition.number}", fenced)
+            async with owned.lock:
+                if owned.waiting or owned.partition.dirty or owned.partition.urgent:
+                    await self._flush(owned)
         except Exception as error:
+            # After a cut the memory is ahead of the snapshot for good.
             die(f"flush of partition {owned.partition.number}", error)
+
+    async def _flush(self, owned: Owned) -> None:
+        # Nothing may be awaited between the cut and the swap: they are one moment.
+        cut = owned.partition.cut()
+        done, owned.waiting, owned.pending = owned.waiting, [], 0
+        await owned.store.write(cut)
+        for event in done:
+            event.ack()
+        now = time.time()
+        for caused in cut.caused:
+            self._alerted(now - caused / 1e6)
+        owned.flushed_at = time.monotonic()
 
     async def revoke(self) -> None:
         """Stop a running load; write what is folded and keep it parked."""
@@ -159,6 +163,8 @@ class Ownership:
         for task in list(self._loading):
             task.cancel()
         await asyncio.gather(*self._loading, return_exceptions=True)
+        for owned in self.owned.values():
+            owned.parked = True
         await asyncio.gather(*(self.flush(owned) for owned in self.owned.values()))
 
     async def assign(self, numbers: Iterable[int]) -> None:
@@ -176,7 +182,11 @@ class Ownership:
         self._loading = {
             asyncio.ensure_future(self._own(number, generation, gate)) for number in wanted
         }
-        outcomes = await asyncio.gather(*self._loading, return_exceptions=True)
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                outcomes = await asyncio.gather(*self._loading, return_exceptions=True)
+        except TimeoutError:
+            die("take-over", f"not loaded within {LOAD_SECONDS:.0f} s", ExitCode.STUCK)
         self._loading = set()
         for outcome in outcomes:
             _judge_outcome(outcome)
@@ -188,10 +198,12 @@ class Ownership:
 
     async def _own(self, number: int, generation: int, gate: asyncio.Semaphore) -> None:
         async with gate:
-            parked = self.owned.pop(number, None)
-            if parked is not None and await self._still_ours(parked):
-                self.owned[number] = parked
-                return
+            parked = self.owned.get(number)
+            if parked is not None:
+                if await self._still_ours(parked):
+                    parked.parked = False
+                    return
+                self._forget(number)
             # Whoever is assigned nothing any more must not fence the rightful owner.
             if self._now() != generation:
                 return
@@ -216,16 +228,25 @@ class Ownership:
                 die(f"parked partition {parked.partition.number}", error)
         return True
 
+    def _forget(self, number: int) -> Owned:
+        """Take a partition out of memory; what was counted stays counted."""
+        owned = self.owned.pop(number)
+        self.counted.update(owned.partition.counts)
+        return owned
+
     def _give_up(self, number: int) -> None:
-        task = asyncio.ensure_future(self.owned.pop(number).store.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._in_background(self._close(self._forget(number)))
+
+    async def _close(self, owned: Owned) -> None:
+        # A flush under way still needs the producer.
+        async with owned.lock:
+            await owned.store.close()
 
     async def close(self) -> None:
         """Write what is folded and give every partition up."""
         self.generation = -1
         await asyncio.gather(*(self.flush(owned) for owned in self.owned.values()))
-        await asyncio.gather(*(owned.store.close() for owned in self.owned.values()))
+        await asyncio.gather(*(self._close(owned) for owned in self.owned.values()))
         self.owned.clear()
 
     def _report(self) -> None:

@@ -1,8 +1,7 @@
 """One partition of `events.v1`, folded: pure, exact, the same for the same log (design.md §5)."""
 
-from bisect import bisect_right, insort
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -20,16 +19,18 @@ from schemas.events import (
 from services.detector import facts, refusals, summary
 from services.detector.calendars import DAY_US, HOUR_US
 from services.detector.closings import Closings
+from services.detector.docket import Docket, advance
 from services.detector.facts import Moment
 from services.detector.facts.buckets import TOO_LATE
-from services.detector.judging import judge_day, judge_event
-from services.detector.ledger import ROOT, Closing, Ledger
+from services.detector.judging import judge_event
+from services.detector.ledger import ROOT, Ledger
 from services.detector.pending import Cut, Pending
 from services.detector.raising import Failure, When
 from services.detector.recent import HORIZON
 from services.detector.refusals import Place
-from services.detector.rules import RuleError, RuleSet, compile_rules
-from services.detector.subject import Account, Quarantine, order_of, restore_all
+from services.detector.rulebook import RuleBook
+from services.detector.rules import RuleSet
+from services.detector.subject import Account, Quarantine, restore_all
 
 AHEAD_US = 600_000_000
 """An event may be this far ahead of its record's append time: ten minutes (design.md §5.2)."""
@@ -39,12 +40,6 @@ TICK_AHEAD_US = 120_000_000
 
 YOUNG_US = 48 * HOUR_US
 """Rules woken by an event ask only about events younger than this: back-fill raises nothing."""
-
-CLOSING_COST = 50
-"""What a closing costs at least, in accounts: arrays have a price of their own."""
-
-BATCH = 250
-"""Accounts judged at once, as arrays."""
 
 _SYSTEM = frozenset(SYSTEM.values())
 
@@ -61,8 +56,6 @@ class Partition:
         ledger: Its ledger.
         accounts: Its accounts, by subject.
 
-    Attributes:
-        rules: The rule set in force.
     """
 
     def __init__(self, number: int, ledger: Ledger, accounts: dict[str, Account]) -> None:
@@ -71,11 +64,9 @@ class Partition:
         self.ledger = ledger
         self.accounts = accounts
         self._pending = Pending()
-        self._order = sorted(order_of(subject) for subject in accounts)
-        self._tick_appended = ledger.record.appended
-        self._compiled: dict[int, RuleSet] = {0: RuleSet()}
-        self.rules = self._rule_set(ledger.record.rules)
+        self._rules = RuleBook(ledger)
         self._closings = Closings(ledger)
+        self._docket = Docket(ledger, accounts, self._closings, self._rules, self._pending)
 
     @classmethod
     def begin(cls, number: int, partitions: int, horizon: int = HORIZON) -> "Partition":
@@ -113,6 +104,11 @@ class Partition:
     def stamp(self) -> int:
         """Offset up to which everything is folded; -1 for nothing."""
         return self.ledger.record.stamp
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rule set in force."""
+        return self._rules.current
 
     @property
     def dirty(self) -> int:
@@ -176,30 +172,11 @@ class Partition:
         Returns:
             Whether closings are still open.
         """
-        closings = self.ledger.record.closings
-        while closings and limit > 0:
-            closing = closings[0]
-            start = bisect_right(self._order, tuple(closing.cursor))
-            batch = self._order[start : start + min(limit, BATCH)]
-            if not batch:
-                closings.pop(0)
-                self.ledger.drop_rules()
-                continue
-            self._judge_batch(closing, [self.accounts[subject] for _, subject in batch])
-            closing.cursor = batch[-1]
-            limit -= max(len(batch), CLOSING_COST)
-        return bool(closings)
+        return self._docket.judge(limit)
 
     def judged_to(self, account: Account) -> int:
         """Return the newest local day of an account that is judged, negative for none."""
-        for closing in self.ledger.record.closings:
-            if (
-                tuple(closing.cursor) < order_of(account.subject)
-                and closing.zone == account.facts.profile.zone_of(closing.day)
-                and account.judged < closing.day
-            ):
-                return closing.day - 1
-        return self._closings.newest(account.facts.profile)
+        return self._docket.judged_to(account)
 
     def cut(self) -> Cut:
         """Encode everything that changed since the last cut, and begin anew; nothing awaits.
@@ -218,7 +195,9 @@ class Partition:
         if system:
             self._system(at, entry)
             return
-        time = entry.time or at.appended
+        if entry.time == 0:
+            entry = msgspec.structs.replace(entry, time=at.appended)
+        time = entry.time
         if time > at.appended + AHEAD_US or (entry.day or 0) > at.appended // DAY_US + 1:
             detail = "the event is more than 10 minutes ahead of its append time"
             self._refuse_entry(at, "future", detail, entry)
@@ -241,14 +220,16 @@ class Partition:
             account.quarantine.hold(at.offset, at.entry or 0)
             self.counts["held", "quarantine"] += 1
             return
+        if account.owed and entry.origin is not None:
+            account.settle_debt(entry.origin.offset, entry.origin.place)
         record, profile = self.ledger.record, account.facts.profile
         if record.closings:
-            self._catch_up(account)
+            self._docket.catch_up(account)
         newest = self._closings.newest(profile)
         if newest > account.judged:
-            self._advance(account, newest, self.rules)
+            advance(account, newest, self._rules.current)
         day = profile.day_of(time) if entry.day is None else entry.day
-        oldest = account.judged + 1 - self.rules.history_days
+        oldest = account.judged + 1 - self._rules.current.history_days
         moment = Moment(
             time, day, record.clock, account.judged, oldest, entry.source, account.facts.buckets
         )
@@ -280,16 +261,18 @@ class Partition:
                 self._pending.show(account, moment.day)
         elif isinstance(event, AccountUpdated):
             self._closings.ensure(account.facts.profile.zone)
-        if type(event) in self.rules.woken_by and moment.time >= moment.clock - YOUNG_US:
+        if type(event) in self._rules.current.woken_by and moment.time >= moment.clock - YOUNG_US:
             record = self.ledger.record
             historic = record.mode == "importing"
             when = When(moment.day, moment.time, at.offset, historic, record.rules)
-            self._pending.collect(judge_event(self.rules, account, entry, when), at.appended)
+            self._pending.collect(
+                judge_event(self._rules.current, account, entry, when), at.appended
+            )
 
     def _new(self, subject: str, at: Place) -> Account:
         account = Account(subject.removeprefix(ACCOUNT), at.offset)
         self.accounts[subject] = account
-        insort(self._order, order_of(subject))
+        self._docket.add(subject)
         self._closings.ensure(account.facts.profile.zone)
         return account
 
@@ -318,7 +301,9 @@ class Partition:
             else:
                 self._tick(event, at)
         elif isinstance(event, RulesApplied):
-            self._apply_rules(at, entry, event)
+            wrong = self._rules.apply(event)
+            if wrong is not None:
+                self._refuse_entry(at, "bad_rules", wrong, entry)
         elif isinstance(event, SubjectRepaired):
             self._repair(event.subject)
 
@@ -332,45 +317,9 @@ class Partition:
         if record.mode == "importing" and tick.mode == "live":
             self._show_all_months()
         record.mode = tick.mode
-        self._closings.advance(tick.at, at.offset, self.rules.history_days)
-        self._tick_appended = at.appended
-
-    def _catch_up(self, account: Account) -> None:
-        """Judge an account by the open closings before an entry changes it."""
-        for closing in self.ledger.record.closings:
-            if tuple(closing.cursor) < order_of(account.subject):
-                self._judge_batch(closing, [account])
-                if closing.zone == account.facts.profile.zone_of(closing.day):
-                    self._advance(account, closing.day, self._rule_set(closing.rules))
-
-    def _advance(self, account: Account, judged: int, rules: RuleSet) -> None:
-        """Take a day for judged, and forget what no rule can ask for any more.
-
-        Here, and not when a snapshot is cut: what is forgotten must not depend on when that is.
-        """
-        if judged > account.judged:
-            account.judged = judged
-            account.facts.buckets.trim(judged - rules.history_days + 1)
-
-    def _judge_batch(self, closing: Closing, accounts: Iterable[Account]) -> None:
-        mine = [
-            account
-            for account in accounts
-            if account.judged < closing.day
-            and account.since <= closing.offset
-            and account.quarantine is None
-            and account.facts.profile.zone_of(closing.day) == closing.zone
-        ]
-        if not mine:
-            return
-        rules = self._rule_set(closing.rules)
-        judgement = judge_day(rules, mine, closing)
-        for account in judgement.changed.values():
-            self._advance(account, closing.day, rules)
-        self._pending.collect(judgement, self._tick_appended)
-        for account in mine:
-            if summary.shows(account, closing.day, closing.historic):
-                self._pending.show(account, closing.day)
+        self._closings.advance(
+            tick.at, at.offset, self._rules.current.history_days, self._docket.make_room
+        )
 
     def _show_all_months(self) -> None:
         """Write the last month of imported history, which no closing has shown."""
@@ -380,26 +329,11 @@ class Partition:
             self._pending.show(account, last_month)
             self._pending.show(account, today)
 
-    def _apply_rules(self, at: Place, entry: Entry, event: RulesApplied) -> None:
-        if event.n <= self.ledger.record.rules:
-            return
-        try:
-            self._compiled[event.n] = compile_rules(event.n, event.content)
-        except (RuleError, msgspec.MsgspecError) as error:
-            self._refuse_entry(at, "bad_rules", str(error), entry)
-            return
-        self.ledger.apply_rules(event.n, event.content)
-        self.rules = self._compiled[event.n]
-
-    def _rule_set(self, n: int) -> RuleSet:
-        known = self._compiled.get(n)
-        if known is None:
-            known = self._compiled[n] = compile_rules(n, self.ledger.rule_sets[n])
-        return known
-
     def _repair(self, subject: str) -> None:
         account = self.accounts.get(subject)
         if account is not None and account.quarantine is not None:
+            # Entries held since the repair's own snapshot are owed too; each leaves when it comes.
+            account.owed.extend(account.quarantine.held)
             account.quarantine = None
             account.off.clear()
             # Open closings passed it by, or will, as judging was quick or slow: none may judge it.

@@ -130,6 +130,7 @@ class RuleSet:
         date_rules: Those judged account by account when a day has ended.
         event_rules: Those judged after an event.
         woken_by: Event types after which some rule is judged.
+        by_id: The rules by id.
     """
 
     n: int = 0
@@ -140,11 +141,7 @@ class RuleSet:
     date_rules: tuple[tuple[Rule, type[DatePrimitive]], ...] = ()
     event_rules: tuple[tuple[Rule, type[EventPrimitive]], ...] = ()
     woken_by: frozenset[type[Fields]] = frozenset()
-
-    @property
-    def by_id(self) -> dict[str, Rule]:
-        """The rules by id."""
-        return {rule.id: rule for rule in self.rules}
+    by_id: dict[str, Rule] = field(default_factory=dict)
 
     def selects(self, selector: str, metric: str) -> bool:
         """Tell whether a rule's metric selector takes a line of buckets.
@@ -197,6 +194,7 @@ def compile_rules(n: int, content: str | RuleSetContent) -> RuleSet:
         day_rules=tuple((r, p) for r in ordered for p in DAY if r.primitive is p),
         date_rules=tuple((r, p) for r in ordered for p in DATE if r.primitive is p),
         event_rules=event_rules,
+        by_id={rule.id: rule for rule in ordered},
         woken_by=frozenset(
             event_type
             for rule, primitive in event_rules

@@ -59,6 +59,7 @@ class Account:
         states: Per metric, whether its data can be judged.
         last_hour: Hour of the newest event, since 1970-01-01 UTC.
         quarantine: Set while a bug holds it back.
+        owed: Entries that were held, and that a repair has not sent again yet.
         off: Rules that raised for this account, with the rule set in which they did.
         shown: Hash of the summary written last by this process.
     """
@@ -71,8 +72,13 @@ class Account:
     states: dict[str, str] = field(default_factory=dict)
     last_hour: int = 0
     quarantine: Quarantine | None = None
+    owed: list[tuple[int, int]] = field(default_factory=list)
     off: dict[str, int] = field(default_factory=dict)
     shown: int = 0
+
+    def settle_debt(self, offset: int, place: int) -> None:
+        """Note that a held entry has come again."""
+        self.owed = [one for one in self.owed if one != (offset, place)]
 
     @property
     def subject(self) -> str:
@@ -114,6 +120,7 @@ class HotRecord(msgspec.Struct, omit_defaults=True):
     last_hour: int
     quarantine: Quarantine | None
     off: dict[str, int]
+    owed: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
 
 ColdRecord = dict[str, list[int]]
@@ -202,6 +209,7 @@ def restore(subject: str, parts: Mapping[tuple[str, int], bytes]) -> Account:
         states=hot.states,
         last_hour=hot.last_hour,
         quarantine=hot.quarantine,
+        owed=hot.owed,
         off=hot.off,
     )
 
@@ -240,6 +248,7 @@ def _hot(account: Account) -> HotRecord:
         states=account.states,
         last_hour=account.last_hour,
         quarantine=account.quarantine,
+        owed=account.owed,
         off=account.off,
     )
 

@@ -1,6 +1,6 @@
 """What becomes of one record of an input topic: entries, refusals, and when its source was seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from schemas.cloudevents import Incoming, Refused
@@ -10,8 +10,6 @@ from services.ingest.entries import admit
 from services.ingest.formats import Batch, Format
 from services.ingest.rejects import reject
 from services.ingest.seen import HOUR_MICROS
-
-_NO_HEADERS: Mapping[str, str] = {}
 
 
 class Record(Protocol):

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from typing import Final
 
 HOUR_MICROS: Final = 3_600_000_000
-TICK_LIMIT: Final = 20_000
-"""Pairs in one tick, so that it stays far below the size of an entry."""
+TICK_BYTES: Final = 128 * 1024
+"""Encoded size of what one tick carries, so that it stays far below the size of an entry."""
+PAIR_BYTES: Final = 16
+"""More than an hour takes beside the name of its source."""
 TOTAL_LIMIT: Final = 200_000
 """Pairs that are kept; more come only from a sender that makes its sources up."""
 
@@ -26,11 +28,14 @@ class Seen:
 
     def take(self) -> dict[str, list[int]]:
         """Remove and return what one tick carries: hours by source, in order."""
-        taken = sorted(self._pairs)[:TICK_LIMIT]
-        self._pairs.difference_update(taken)
         hours: dict[str, list[int]] = {}
-        for source, hour in taken:
+        room = TICK_BYTES
+        for source, hour in sorted(self._pairs):
+            room -= PAIR_BYTES + (0 if source in hours else len(source.encode()))
+            if room < 0:
+                break
             hours.setdefault(source, []).append(hour)
+        self._pairs.difference_update((s, hour) for s, each in hours.items() for hour in each)
         return hours
 
     def give_back(self, hours: dict[str, list[int]]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 
 from schemas import topics
+from schemas.config import AWAITED
 from schemas.events import RulesApplied
 from services.ingest.body import Uploads
 from services.ingest.bridge import Bridge
@@ -29,11 +30,6 @@ RETRY_SECONDS: Final = 1.0
 FLUSH_SECONDS: Final = 1.0
 LANDING_SECONDS: Final = 2.0
 """For what the bridge has in flight; with the open requests all of it must fit in 10 s."""
-AWAITED: Final = {
-    "new": "there is no history yet; run `ebbwatch import FILE...`, or `ebbwatch live` to skip it",
-    "importing": "`ebbwatch import` plays history; wait for it, or repeat it if it was interrupted",
-}
-"""What is awaited in each mode but `live`."""
 
 _log = get_logger(__name__)
 

@@ -58,7 +58,7 @@ async def test_a_killed_service_comes_back_and_ctrl_c_ends_everything_within_ten
     running: tuple[Deployment, subprocess.Popen[bytes]],
 ) -> None:
     deployment, process = running
-    assert "mode new: run `ebbwatch import" in await eventually(
+    assert "mode new: there is no history yet" in await eventually(
         lambda: deployment.log("run"), within=30, what="the awaited command"
     )
     await eventually(lambda: "partitions owned" in deployment.log("run"), within=40)

@@ -1,7 +1,9 @@
 """What an account is now: one file per family of facts, each a fold over its events.
 
 A family is a class with `HANDLES` (the event types it folds) and `fold(entry, at)`, which
-validates and computes first and assigns last, and answers None or the reason of a refusal.
+validates and computes, changes nothing, and answers the reason of a refusal, or a step that
+assigns what was computed, or None where nothing changes. A family that alone handles its types
+may assign last instead, and answer None.
 """
 
 from typing import Any
@@ -12,7 +14,7 @@ from schemas.envelope import Entry
 from schemas.events import Fields
 from services.detector.facts.buckets import Buckets
 from services.detector.facts.contacts import Contacts
-from services.detector.facts.moment import Moment
+from services.detector.facts.moment import Moment, Step
 from services.detector.facts.payments import Payments
 from services.detector.facts.people import People
 from services.detector.facts.profile import Profile
@@ -55,16 +57,21 @@ ROUTES: dict[type[Fields], tuple[str, ...]] = {
 
 
 def fold(facts: Facts, entry: Entry, at: Moment) -> str | None:
-    """Fold one entry into the families that handle its type.
+    """Fold one entry into the families that handle its type: into all of them, or none.
 
     Returns:
         None, or why the entry was refused; then no family has changed.
     """
+    steps: list[Step] = []
     for name in ROUTES.get(type(entry.event), ()):
-        refused: str | None = getattr(facts, name).fold(entry, at)
-        if refused is not None:
-            return refused
+        step = getattr(facts, name).fold(entry, at)
+        if isinstance(step, str):
+            return step
+        if step is not None:
+            steps.append(step)
+    for step in steps:
+        step()
     return None
 
 
-__all__ = ["FAMILIES", "KEPT", "ROUTES", "Facts", "Families", "Moment", "fold"]
+__all__ = ["FAMILIES", "KEPT", "ROUTES", "Facts", "Families", "Moment", "Step", "fold"]

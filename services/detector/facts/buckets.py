@@ -112,6 +112,8 @@ class Line:
 
     def revise(self, day: int, judged: int) -> None:
         """Note that late data corrected a day that was judged already."""
+        # No alert of an earlier day is judged again; without a bound the order of arrival told.
+        day = max(day, judged - CORRECTION_DAYS)
         old = self.revised is None or judged - self.revised > CORRECTION_DAYS
         self.revised = day if self.revised is None or old else min(self.revised, day)
         self.revised_after = judged
@@ -149,36 +151,41 @@ class Buckets:
         self.hot_from = 0
         self.stale: set[int] = set()
 
-    def add(
-        self, metric: str, day: int, amount: int, judged: int, oldest: int, source: str
-    ) -> str | None:
-        """Add to a day's bucket.
+    def refusal(self, metric: str, day: int, amount: int, oldest: int) -> str | None:
+        """Return why an amount cannot be added to a day's bucket, or None; nothing changes.
+
+        Args:
+            metric: The line.
+            day: Local day.
+            amount: Thousandths, >= 0.
+            oldest: The first day that is kept.
+        """
+        if day < oldest:
+            return TOO_LATE
+        line = self.lines.get(metric)
+        if line is None:
+            full = len(self.lines) >= LINE_LIMIT and metric != PEOPLE
+            return "too_many_metrics" if full else None
+        return "sum_too_large" if line.at(day) + amount > SUM_LIMIT else None
+
+    def add(self, metric: str, day: int, amount: int, judged: int, source: str) -> None:
+        """Add to a day's bucket what `refusal` has allowed.
 
         Args:
             metric: The line.
             day: Local day.
             amount: Thousandths, >= 0.
             judged: The day judged last: what is not newer is a correction.
-            oldest: The first day that is kept.
             source: Who sent it; on days on which none of a line's sources was seen, it is masked.
-
-        Returns:
-            None, or why nothing was added.
         """
-        if day < oldest:
-            return TOO_LATE
         line = self.lines.get(metric)
         if line is None:
-            if len(self.lines) >= LINE_LIMIT and metric != PEOPLE:
-                return "too_many_metrics"
             line = self.lines[metric] = Line(day)
         place = day - line.first
         if not 0 <= place < len(line.values):
             self.stale.update(first for first in line.cover(day) if first < self.hot_from)
             place = day - line.first
         total = line.values[place] + amount
-        if total > SUM_LIMIT:
-            return "sum_too_large"
         if amount and total == amount:
             line.active += 1
         line.values[place] = total
@@ -190,7 +197,6 @@ class Buckets:
             line.start = day
         if day <= judged:
             line.revise(day, judged)
-        return None
 
     def blocks(self) -> Iterator[int]:
         """Yield the first days of all blocks that some line keeps, in order."""

@@ -1,8 +1,13 @@
 """When, for the account, an entry is folded."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from services.detector.facts.buckets import Buckets
+
+Step = Callable[[], None]
+"""Assigns what a fold has computed; must not fail."""
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False):
@@ -26,6 +31,10 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     source: str
     buckets: Buckets
 
-    def add(self, metric: str, amount: int) -> str | None:
-        """Add thousandths to the day's bucket of a metric; return why not, if refused."""
-        return self.buckets.add(metric, self.day, amount, self.judged, self.oldest, self.source)
+    def refusal(self, metric: str, amount: int) -> str | None:
+        """Return why thousandths cannot be added to the day's bucket of a metric, or None."""
+        return self.buckets.refusal(metric, self.day, amount, self.oldest)
+
+    def add(self, metric: str, amount: int) -> None:
+        """Add thousandths to the day's bucket of a metric, which `refusal` has allowed."""
+        self.buckets.add(metric, self.day, amount, self.judged, self.source)

@@ -1,6 +1,7 @@
 """People: who was active on which of the last days, and how many distinct ones a day."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar
 
 import xxhash
@@ -8,13 +9,15 @@ import xxhash
 from schemas.envelope import Entry
 from schemas.events import Fields, UsageRecorded
 from services.detector.facts.buckets import PEOPLE
-from services.detector.facts.moment import Moment
+from services.detector.facts.moment import Moment, Step
 
 SEEN_DAYS = 63
 """Days that one person's activity mask covers; a later correction counts nobody."""
 
 KEEP_DAYS = 210
 PAGE_SIZE = 2_000
+ONE = 1_000
+"""One person, in thousandths."""
 _MASK = (1 << SEEN_DAYS) - 1
 
 
@@ -78,8 +81,8 @@ class People:
         """Return a person's packed activity, or None."""
         return self.pages[self._page(person)].get(person)
 
-    def fold(self, entry: Entry, at: Moment) -> str | None:
-        """Mark the event's person active; return why not, if refused."""
+    def fold(self, entry: Entry, at: Moment) -> Step | str | None:
+        """Mark the event's person active."""
         event = entry.event
         assert isinstance(event, UsageRecorded)
         if event.person is None:
@@ -88,10 +91,11 @@ class People:
         packed, new = mark(self.pages[page].get(event.person), at.day)
         if not new:
             return None
-        refused = at.add(PEOPLE, 1000)
-        if refused is None:
-            self._put(page, event.person, packed, at.judged - KEEP_DAYS)
-        return refused
+        return at.refusal(PEOPLE, ONE) or partial(self._add, page, event.person, packed, at)
+
+    def _add(self, page: int, person: str, packed: int, at: Moment) -> None:
+        at.add(PEOPLE, ONE)
+        self._put(page, person, packed, at.judged - KEEP_DAYS)
 
     def _put(self, page: int, person: str, packed: int, oldest: int) -> None:
         people = self.pages[page]

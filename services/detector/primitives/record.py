@@ -47,14 +47,15 @@ def interval90(a: Floats, b: Floats, odds: Floats) -> list[float | None]:
     Args:
         a: Shape (1,); first parameter, from the window's count.
         b: Shape (1,); second parameter, from the baseline's count.
-        odds: Shape (1,); expected / baseline count, > 0: the posterior's odds at ratio 1.
+        odds: Shape (1,); expected / baseline count, >= 0: the posterior's odds at ratio 1.
 
     Source:
         detection.md §1.6: P(ratio < r) = I_{rx/(1+rx)}(a, b); here solved for r.
     """
     ends = [float(betaincinv(a, b, p)[0]) for p in (0.05, 0.95)]
-    # A baseline of next to nothing bounds no ratio from above: there is no number to tell.
-    return [None if end == 1 else plain(end / (1 - end) / odds[0]) for end in ends]
+    # Where next to nothing is usual no ratio is bounded from above: there is no number to tell.
+    boundless = odds[0] == 0
+    return [None if boundless or end == 1 else plain(end / (1 - end) / odds[0]) for end in ends]
 
 
 def account(base: Baseline, drift_variance: Floats) -> dict[str, Any]:

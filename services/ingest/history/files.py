@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import duckdb
 
 Kind = Literal["usage", "accounts", "tickets", "events"]
 Form = Literal["csv", "parquet", "ndjson"]
 
-KINDS: Final = get_args(Kind)
 COLUMNS: Final[MappingProxyType[Kind, tuple[str, ...]]] = MappingProxyType(
     {
         "usage": ("account_id", "date", "count", "metric", "person", "feature"),

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from schemas.envelope import Entry
@@ -140,6 +141,17 @@ def test_hours_seen_are_bounded_in_a_tick_and_in_all() -> None:
 
     taken = seen.take()
 
-    assert (len(taken), seen.dropped) == (20_000, 1)
+    # a name of seven characters and its hour take 23 bytes of 128 kB
+    assert (len(taken), seen.dropped) == (128 * 1024 // 23, 1)
     seen.give_back(taken)
     assert seen.take() == taken
+
+
+def test_a_tick_fits_into_an_entry_however_long_the_names_of_sources_are() -> None:
+    seen = Seen()
+    seen.note((f"{n:05}" + "é" * 251, HOUR) for n in range(2_500))
+
+    tick = ClockTicked(at=1, mode="live", seen=seen.take())
+
+    assert 0 < len(tick.seen) < 2_500
+    assert len(msgspec.msgpack.encode(tick)) < 256 * 1024

@@ -12,6 +12,8 @@ from schemas.topics import TOPICS, Topic
 
 SERVICES = {"ingest", "detector", "alerts", "cli"}
 COMPACTED = {
+    # A record of a snapshot may grow beyond Kafka's own default before its writer refuses it.
+    "max.message.bytes": "2097152",
     "cleanup.policy": "compact",
     "min.compaction.lag.ms": "0",
     "delete.retention.ms": "604800000",

@@ -1,0 +1,138 @@
+"""The docket: which accounts the open closings still have to judge, in hash order."""
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable
+
+from services.detector import summary
+from services.detector.closings import Closings
+from services.detector.judging import judge_day
+from services.detector.ledger import Closing, Ledger
+from services.detector.pending import Pending
+from services.detector.rulebook import RuleBook
+from services.detector.rules import RuleSet
+from services.detector.subject import Account, order_of
+
+BATCH = 250
+"""Accounts judged at once, as arrays."""
+
+CLOSING_COST = 50
+"""What a closing costs at least, in accounts: arrays have a price of their own."""
+
+BACKLOG = 5_000
+"""Weight of open closings above which some are judged before more are opened."""
+
+
+class Docket:
+    """Judges accounts by open closings, in any portions, with the same outcome.
+
+    Args:
+        ledger: Holds the closings.
+        accounts: All accounts, by subject; whoever adds one says so by `add`.
+        closings: Opens closings, and knows the zones.
+        rules: Rule sets by number.
+        pending: Takes what is found.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        accounts: dict[str, Account],
+        closings: Closings,
+        rules: RuleBook,
+        pending: Pending,
+    ) -> None:
+        self._record = ledger.record
+        self._ledger = ledger
+        self._accounts = accounts
+        self._closings = closings
+        self._rules = rules
+        self._pending = pending
+        self._order = sorted(order_of(subject) for subject in accounts)
+        # Append time of the tick that opened closings last, the cause of their alerts.
+        self.opened_at = ledger.record.appended
+
+    def add(self, subject: str) -> None:
+        """Put a new account into its place."""
+        insort(self._order, order_of(subject))
+
+    def judge(self, limit: int) -> bool:
+        """Judge some accounts of the oldest open closing.
+
+        Args:
+            limit: Accounts to look at, at most.
+
+        Returns:
+            Whether closings are still open.
+        """
+        closings = self._record.closings
+        while closings and limit > 0:
+            closing = closings[0]
+            start = bisect_right(self._order, tuple(closing.cursor))
+            batch = self._order[start : start + min(limit, BATCH)]
+            if not batch:
+                closings.pop(0)
+                self._ledger.drop_rules()
+                continue
+            self._judge(closing, [self._accounts[subject] for _, subject in batch])
+            closing.cursor = batch[-1]
+            limit -= max(len(batch), CLOSING_COST)
+        return bool(closings)
+
+    def make_room(self) -> None:
+        """Judge the oldest closings before more are opened, so that the ledger stays small."""
+        while self._closings.weight() > BACKLOG:
+            self.judge(BATCH)
+
+    def catch_up(self, account: Account) -> None:
+        """Judge an account by the open closings before an entry changes it."""
+        for closing in self._record.closings:
+            if tuple(closing.cursor) < order_of(account.subject):
+                self._judge(closing, [account])
+                if closing.zone == account.facts.profile.zone_of(closing.day):
+                    advance(account, closing.day, self._rules.get(closing.rules))
+
+    def judged_to(self, account: Account) -> int:
+        """Return the newest local day of an account that is judged, negative for none."""
+        for closing in self._record.closings:
+            if (
+                tuple(closing.cursor) < order_of(account.subject)
+                and closing.zone == account.facts.profile.zone_of(closing.day)
+                and account.judged < closing.day
+            ):
+                return closing.day - 1
+        return self._closings.newest(account.facts.profile)
+
+    def _judge(self, closing: Closing, accounts: Iterable[Account]) -> None:
+        mine = [
+            account
+            for account in accounts
+            if account.judged < closing.day
+            and account.since <= closing.offset
+            and account.quarantine is None
+            and account.facts.profile.zone_of(closing.day) == closing.zone
+        ]
+        if not mine:
+            return
+        rules = self._rules.get(closing.rules)
+        judgement = judge_day(rules, mine, closing)
+        for account in judgement.changed.values():
+            advance(account, closing.day, rules)
+        self._pending.collect(judgement, self.opened_at)
+        for account in mine:
+            if summary.shows(account, closing.day, closing.historic):
+                self._pending.show(account, closing.day)
+
+
+def advance(account: Account, judged: int, rules: RuleSet) -> None:
+    """Take a day for judged, and forget what no rule can ask for any more.
+
+    Here, and not when a snapshot is cut: what is forgotten must not depend on when that is.
+
+    Args:
+        account: The account.
+        judged: A judged local day; an older one than is known changes nothing.
+        rules: Their history is kept.
+    """
+    if judged > account.judged:
+        account.judged = judged
+        account.facts.buckets.trim(judged - rules.history_days + 1)
