@@ -30,6 +30,8 @@ from schemas.events import (
     TouchRecorded,
     UsageRecorded,
 )
+from services.detector.facts.buckets import Buckets
+from services.detector.facts.moment import Moment
 from services.detector.partition import Partition
 from services.detector.pending import Cut
 
@@ -219,6 +221,29 @@ def no_admin(**fields: Any) -> Any:
 
 def _system(event: Event) -> Entry:
     return Entry("", "ebbwatch", 0, (), event)
+
+
+class Known(TypedDict, total=False):
+    """What a partition knows beside an entry that it folds; 0 unless told."""
+
+    clock: int
+    judged: int
+    oldest: int
+
+
+def moment(
+    one: Entry, buckets: Buckets | None = None, day: int | None = None, **known: Unpack[Known]
+) -> Moment:
+    """What the facts are told of an entry; its day is that of UTC unless another is named."""
+    return Moment(
+        one.time,
+        one.time // DAY_US if day is None else day,
+        known.get("clock", 0),
+        known.get("judged", 0),
+        known.get("oldest", 0),
+        one.source,
+        Buckets() if buckets is None else buckets,
+    )
 
 
 class Message(NamedTuple):

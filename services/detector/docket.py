@@ -84,12 +84,14 @@ class Docket:
             self.judge(BATCH)
 
     def catch_up(self, account: Account) -> None:
-        """Judge an account by the open closings before an entry changes it."""
+        """Judge an account by the open closings before an entry changes it.
+
+        The caller then takes all their days for judged at once, by the rules in force: as it does
+        where they were judged in time, so that what is forgotten is the same.
+        """
         for closing in self._record.closings:
             if tuple(closing.cursor) < order_of(account.subject):
                 self._judge(closing, [account])
-                if closing.zone == account.facts.profile.zone_of(closing.day):
-                    advance(account, closing.day, self._rules.get(closing.rules))
 
     def judged_to(self, account: Account) -> int:
         """Return the newest local day of an account that is judged, negative for none."""

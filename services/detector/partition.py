@@ -320,6 +320,7 @@ class Partition:
         self._closings.advance(
             tick.at, at.offset, self._rules.current.history_days, self._docket.make_room
         )
+        self._docket.opened_at = at.appended
 
     def _show_all_months(self) -> None:
         """Write the last month of imported history, which no closing has shown."""

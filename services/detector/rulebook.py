@@ -39,5 +39,6 @@ class RuleBook:
             return str(error)
         self._ledger.apply_rules(event.n, event.content)
         kept = {n: self._compiled[n] for n in self._ledger.rule_sets if n in self._compiled}
-        self._compiled = {**kept, event.n: self.current}
+        # A closing that was opened before the first rule set asks for none of them.
+        self._compiled = {0: self._compiled[0], **kept, event.n: self.current}
         return None

@@ -120,6 +120,8 @@ def test_rules_are_listed_in_the_order_in_which_they_are_judged(company: Path) -
     code, out, _ = run("list", "--files", "--json")
     told = [json.loads(line) for line in out.splitlines()]
     assert (code, len(told)) == (0, len(shipped().content.rules))
+    placed = [one["id"] for one in told]
+    assert all(set(one["yields_to"]) <= set(placed[:n]) for n, one in enumerate(told))
     assert next(one for one in told if one["id"] == "gone-silent") == {
         "id": "gone-silent",
         "title": "The customer has gone silent",
@@ -142,7 +144,7 @@ def test_rules_are_listed_in_the_order_in_which_they_are_judged(company: Path) -
         "churn_kind": "voluntary",
         "timing": "leading",
         "play": "reach-out",
-        "yields_to": [],
+        "yields_to": ["usage-stopped"],
         "overrides": {},
     }
 

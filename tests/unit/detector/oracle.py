@@ -5,14 +5,14 @@ sets that forget nothing, people from sets of names.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from schemas.envelope import Entry
-from schemas.events import AccountUpdated, ClockTicked, UsageRecorded
+from schemas.events import AccountUpdated, ClockTicked, RulesApplied, UsageRecorded
 
 Buckets = dict[str, dict[str, dict[date, Fraction]]]
 """Units by account, metric and day; `@people` counts distinct people."""
@@ -40,10 +40,12 @@ class Recount:
     """Everything counted so far.
 
     Args:
-        kept_days: Days that buckets keep, up to the newest whole one; older events are too late.
+        kept_days: Days that buckets keep, by number of the rule set in force, up to the newest
+            whole one; older events are too late. 0 is none.
     """
 
-    kept_days: int
+    kept_days: Mapping[int, int]
+    rules: int = 0
     clock: datetime | None = None
     zones: dict[str, _Zone] = field(default_factory=lambda: defaultdict(_Zone))
     people: dict[tuple[str, date], set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -51,6 +53,7 @@ class Recount:
     late: int = 0
     repeated: int = 0
     ahead: int = 0
+    _kept_from: dict[str, date] = field(default_factory=dict)
     _ids: set[tuple[bool, str, str]] = field(default_factory=set)
     _origins: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
 
@@ -60,14 +63,22 @@ class Recount:
             if isinstance(one.event, ClockTicked):
                 at = _instant(one.event.at)
                 self.clock = at if self.clock is None else max(self.clock, at)
+            elif isinstance(one.event, RulesApplied):
+                self.rules = max(self.rules, one.event.n)
             elif one.subjects and not self._known(one):
                 self._count(one, _instant(one.time or appended), _instant(appended))
+        for account in self.sums if self.clock is not None else ():
+            self._kept_from[account] = self.kept_from(account)
+
+    def kept_from(self, account: str) -> date:
+        """Return the first day of which nothing was ever forgotten, by any rule set so far."""
+        return max(self._kept_from.get(account, date.min), self.oldest(account))
 
     def oldest(self, account: str) -> date:
-        """Return the first day that is kept of an account: clocks here never tick near midnight."""
+        """Return the first day that is taken of an account; no clock here ticks near midnight."""
         assert self.clock is not None
         judged = self.clock.astimezone(ZoneInfo(self.zones[account].now)).date()
-        return judged - timedelta(days=self.kept_days)
+        return judged - timedelta(days=self.kept_days[self.rules])
 
     def kept(self) -> Buckets:
         """Return the buckets that are still kept, without empty days."""
@@ -77,7 +88,7 @@ class Recount:
                 metric: {
                     day: units
                     for day, units in days.items()
-                    if units and day >= self.oldest(account)
+                    if units and day >= self.kept_from(account)
                 }
                 for metric, days in metrics.items()
             }

@@ -121,15 +121,14 @@ def test_a_closing_says_what_is_masked_in_it() -> None:
     for source, days in (("app", (3, 4, 6)), ("web", (3, 5, 6, 9))):
         for day in days:
             ledger.sightings.see(source, a.at(day) // a.HOUR_US)
-    for metric, source in (("calls", "app"), ("both", "app"), ("both", "web"), ("all", "x")):
-        ledger.credit(metric, source)
     closings.advance(a.at(11, 2), 5, 9)
     (closing,) = ledger.record.closings
     assert [day - a.START for day in closing.closures] == [2, 8, 9, 10]
-    assert {m: [d - a.START for d in days] for m, days in closing.outages.items()} == {
-        "calls": [5, 7, 8, 9, 10],
-        "both": [7, 8, 10],
-    }
+    # the nine days up to 10; those before a source was first seen are dark too
+    assert {
+        source: [(first - a.START, last - a.START) for first, last in spans]
+        for source, spans in closing.outages.items()
+    } == {"app": [(2, 2), (5, 5), (7, 10)], "web": [(2, 2), (4, 4), (7, 8), (10, 10)]}
     assert (closing.due, closing.rules, closing.offset, closing.historic, closing.cursor) == (
         a.at(11, 2),
         7,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.detector import episode
-from services.detector.episode import EASE_DAYS, Change, Episode, Policy, Verdict
+from services.detector.episode import EASE_DAYS, KEEP_DAYS, Change, Episode, Policy, Verdict
 
 LOW, MEDIUM, HIGH = 1, 2, 3
 FIRES, CLEARS, BETWEEN = (
@@ -156,6 +156,16 @@ def test_a_second_alert_of_one_day_has_another_id() -> None:
         if change == Change("raised"):
             found.append((known.raised_on, known.ordinal))
     assert found == [(5, 0), (5, 1)]
+
+
+def test_an_episode_is_remembered_as_long_as_its_alert_id_might_be_given_again() -> None:
+    policy = Policy(clear_days=1, expire_days=None, cooldown_days=0, rearm_days=1)
+    known: Episode | None = None
+    kept = []
+    for day, verdict in enumerate([FIRES, *[CLEARS] * (KEEP_DAYS + 1)], start=5):
+        known, _ = episode.step(known, verdict, day, policy, Episode("r", "o", "pending", day))
+        kept.append(known is not None)
+    assert kept == [True] * KEEP_DAYS + [False] * 2
 
 
 def test_an_alert_id_tells_all_five_parts_apart() -> None:

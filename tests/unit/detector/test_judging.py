@@ -1,8 +1,6 @@
 """Rules over accounts at the end of a day, through a partition: what comes out, what does not."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -10,9 +8,7 @@ from schemas.alerts import AccountNow, AlertCleared, AlertRaised
 from schemas.config import MetricFlags
 from schemas.envelope import Entry
 from services.detector.partition import Partition
-from services.detector.primitives.deadline import Deadline
 from services.detector.primitives.finding import Finding
-from services.detector.primitives.silence import Silence
 from tests import builders as a
 
 Told = list[tuple[str, str, str, str, int]]
@@ -78,8 +74,8 @@ def test_an_alert_carries_what_a_person_and_routing_need() -> None:
         # 2 days of silence, 56 of rhythm, 28 for corrections
         (a.on(3 - 85)).isoformat(),
     )
-    # day 3 is masked[-1]; day 2 was closed, and 20 December to 3 January is the year's end
-    assert evidence["masked"] == [*range(67, 82), 84]
+    # day 3 is masked[-1]; day 2 was closed, and before day 1 the app had never been seen
+    assert evidence["masked"] == [*range(83), 84]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +104,26 @@ def test_late_data_withdraw_an_alert_and_it_may_come_again_at_once() -> None:
         ("acme", "silent", "activity", "withdrawn", 5),
         ("acme", "silent", "activity", "raised", 6),
     ]
+
+
+def test_late_data_withdraw_an_alert_though_the_next_day_is_masked_for_the_rule() -> None:
+    found = told(
+        *(*BEGIN, a.usage(day=1), *days(1, 4)),
+        *(a.closure(5, 5, day=5, hour=4), a.usage(day=3, hour=1), *days(5, 5)),
+        *(a.usage(day=6), *days(6, 8)),
+    )
+    # nothing is judged on day 5; the event of day 3 is as late on day 6 as it was then
+    assert found == [
+        ("acme", "silent", "activity", "raised", 4),
+        ("acme", "silent", "activity", "withdrawn", 6),
+    ]
+
+
+def test_a_silence_that_lasts_is_not_recovered() -> None:
+    active = [one for day in (1, 2, 3) for one in (a.usage(day=day), *days(day, day))]
+    found = told(*BEGIN, *active, *days(4, 9))
+    # on day 6 three of the last seven days are active ones; that is no return
+    assert found == [("acme", "silent", "activity", "raised", 6)]
 
 
 def test_late_data_that_change_nothing_of_the_day_withdraw_nothing() -> None:
@@ -197,6 +213,24 @@ def test_an_alert_ends_with_its_rule(change: Entry, reason: list[str], kept: lis
     assert [one.open for one in left.values()] == kept
 
 
+@pytest.mark.parametrize(
+    "selector, named, reason",
+    [
+        ("@meaningful", "usage", ["superseded"]),
+        # the rule takes it by its name, whatever it means
+        ("usage", "usage", []),
+        ("@meaningful", "another", []),
+    ],
+)
+def test_an_alert_ends_when_its_rule_no_longer_takes_the_metric(
+    selector: str, named: str, reason: list[str]
+) -> None:
+    rule = a.silent(3) | {"params": {"days": 3, "metric": selector}}
+    change = a.rules(rule, n=2, metrics={named: MetricFlags(meaningful=False)})
+    found = told(a.rules(rule), a.tick(1, 3), a.usage(day=1), *days(1, 5), change, *days(6, 9))
+    assert [what for *_, what, _ in found] == ["raised", *reason]
+
+
 def test_an_open_closing_is_judged_by_the_rules_that_held_when_it_was_opened() -> None:
     log = a.Log().each(*BEGIN, a.usage(day=1), *days(1, 3))
     partition = a.play(log)
@@ -207,6 +241,16 @@ def test_an_open_closing_is_judged_by_the_rules_that_held_when_it_was_opened() -
     a.settle(partition)
     alerts = partition.cut().alerts
     assert [(one.rule_set, one.severity, one.day) for one in alerts] == [(1, "high", a.on(4))]
+
+
+def test_a_closing_that_was_opened_before_any_rule_set_is_judged_by_none() -> None:
+    log = a.Log().each(a.tick(1, 3), a.usage(day=1), *days(1, 2), a.rules(a.silent(1)))
+    partition = a.settle(a.apply(Partition.begin(0, 1), log))
+    assert partition.cut().alerts == []
+    log.each(*days(3, 3))
+    assert a.told(a.play(log.messages[-1:], partition).cut().alerts) == [
+        ("acme", "silent", "activity", "raised", 3)
+    ]
 
 
 def test_the_segment_decides_which_parameters_hold() -> None:
@@ -270,52 +314,6 @@ def test_imported_history_is_marked() -> None:
         ("silent", "activity", True),
         ("unpaid", "p2", False),
     ]
-
-
-def _broken_for(who: str, judge: Callable[..., Any]) -> Callable[..., Any]:
-    """A primitive that raises for accounts with 13 units in sight, or of a person's name."""
-
-    def judged(subject: Any, *rest: Any) -> Any:
-        if hasattr(subject, "counts"):
-            if (subject.counts == 13).any():
-                raise ZeroDivisionError("thirteen")
-        elif subject.profile.name == who:
-            raise ZeroDivisionError("thirteen")
-        return judge(subject, *rest)
-
-    return judged
-
-
-@pytest.mark.parametrize("together", [True, False])
-def test_a_rule_that_raises_is_off_for_that_account_only(
-    together: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Silence, "judge", staticmethod(_broken_for("acme", Silence.judge)))
-    log = a.Log().each(*BEGIN, a.usage(13, day=1), a.usage(day=1, account="beta"), *days(1, 5))
-    partition = a.apply(Partition.begin(0, 1), log)
-    while partition.judge(250 if together else 1):
-        pass
-    assert a.told(partition.cut().alerts) == [("beta", "silent", "activity", "raised", 4)]
-    # told once: later days do not ask again
-    assert partition.failures == [("acme", "silent", "ZeroDivisionError: thirteen")]
-    assert partition.accounts["account:acme"].off == {"silent": 1}
-    monkeypatch.undo()
-    log.each(a.rules(a.silent(3), n=2), *days(6, 6))
-    a.apply(partition, log.messages[-2:])
-    a.settle(partition)
-    assert a.told(partition.cut().alerts) == [("acme", "silent", "activity", "raised", 6)]
-
-
-def test_a_rule_over_dates_that_raises_is_off_for_that_account_only(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Deadline, "judge", staticmethod(_broken_for("Acme", Deadline.judge)))
-    renewal = a.rule("deadline", "renewal", params={"what": "renewal_checklist", "days": 90})
-    data = {"renewal_on": a.on(30)}
-    story = (a.profile(data | {"name": "Acme"}), a.profile(data, account="beta"), *days(1, 2))
-    partition = a.play(a.Log().each(a.rules(renewal), a.tick(1, 3), *story))
-    assert a.told(partition.cut().alerts) == [("beta", "renewal", "2026-02-03", "raised", 1)]
-    assert partition.failures == [("acme", "renewal", "ZeroDivisionError: thirteen")]
 
 
 def test_swings_are_kept_on_sundays_and_given_back_by_their_age() -> None:

@@ -17,7 +17,7 @@ from schemas.config import MetricFlags
 from schemas.envelope import Entry, Origin
 from schemas.events import ClockTicked, UsageRecorded
 from services.detector.calendars import to_date
-from services.detector.facts import Moment
+from services.detector.facts import Moment, Step
 from services.detector.facts.usage import Usage
 from services.detector.partition import Partition
 from tests import builders as a
@@ -31,14 +31,16 @@ BUG = "bug"
 
 WHO = ("acme", "beta", "gamma")
 ZONES = ("Asia/Kolkata", "Europe/Berlin")
-KEPT_DAYS = 86
-"""Of every rule set here: 2 days of silence, 56 of rhythm, 28 for corrections."""
+NO_RULES_KEEP = 60
 
-RULE_SETS: tuple[tuple[Sequence[Any], dict[str, Any]], ...] = (
-    ((a.silent(2), a.unpaid(2)), {}),
-    ((a.silent(2, clear_days=2), a.unpaid(1), a.gone(), a.no_admin()), {}),
-    ((a.silent(2),), {"metrics": {"logins": MetricFlags(meaningful=False)}}),
-    ((a.silent(2, off=True), a.unpaid(2, shadow=True)), {}),
+RULE_SETS: tuple[tuple[int, Sequence[Any], dict[str, Any]], ...] = (
+    # the days of silence, 56 of rhythm, 28 for corrections
+    (2 + 56 + 28, (a.silent(2), a.unpaid(2)), {}),
+    (2 + 56 + 28, (a.silent(2, clear_days=2), a.unpaid(1), a.gone(), a.no_admin()), {}),
+    (40 + 56 + 28, (a.silent(40),), {"metrics": {"logins": MetricFlags(meaningful=False)}}),
+    (2 + 56 + 28, (a.silent(2, off=True), a.unpaid(2, shadow=True)), {}),
+    (60 + 28, (a.unpaid(1),), {}),
+    (140 + 56 + 28, (a.silent(140),), {}),
 )
 
 specs = st.lists(
@@ -70,7 +72,7 @@ class PartitionModel(RuleBasedStateMachine):
         self.alerts: list[Alert] = []
         self.zoned: set[str] = set()
         self.offsets = 0
-        self.rule_sets = 0
+        self.kept_days = {0: NO_RULES_KEEP}
         self.buggy: set[str] = set()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(Usage, "fold", _with_a_bug(Usage.fold))
@@ -174,7 +176,7 @@ class PartitionModel(RuleBasedStateMachine):
             assert self.store == a.store({}, cut)
             assert _encoded(self.alerts) == _encoded(cut.alerts)
         assert len({_moment(one) for one in self.alerts}) == len(self.alerts)
-        recount = Recount(KEPT_DAYS)
+        recount = Recount(self.kept_days)
         for message, entries in zip(self.log, self.log.entries, strict=True):
             recount.message(message.appended, entries)
         counted = buckets(self._restored(), recount)
@@ -184,9 +186,10 @@ class PartitionModel(RuleBasedStateMachine):
         return Partition.restore(0, 1, self.store, HORIZON)
 
     def _rules(self, which: int) -> Entry:
-        self.rule_sets += 1
-        declared, beside = RULE_SETS[which]
-        return a.rules(*declared, n=self.rule_sets, **beside)
+        kept, declared, beside = RULE_SETS[which]
+        n = len(self.kept_days)
+        self.kept_days[n] = kept
+        return a.rules(*declared, n=n, **beside)
 
     def _entry(self, kind: str, who: int, n: int) -> Entry:
         where = a.Where(account=WHO[who], time=self.now - n * a.MINUTE_US)
@@ -257,16 +260,16 @@ def buckets(partition: Partition, recount: Recount) -> Buckets:
             days: dict[date, Fraction] = {}
             for place, value in enumerate(line.values):
                 day = to_date(line.first + place)
-                if value and day >= recount.oldest(account.id):
+                if value and day >= recount.kept_from(account.id):
                     days[day] = Fraction(value, 1000)
             found.setdefault(account.id, {})[metric] = days
     return found
 
 
-def _with_a_bug(fold: Callable[..., str | None]) -> Callable[..., str | None]:
+def _with_a_bug(fold: Callable[..., Step | str | None]) -> Callable[..., Step | str | None]:
     """A fold that raises on one metric."""
 
-    def folded(usage: Usage, one: Entry, at: Moment) -> str | None:
+    def folded(usage: Usage, one: Entry, at: Moment) -> Step | str | None:
         if isinstance(one.event, UsageRecorded) and one.event.metric == BUG:
             raise ArithmeticError("a bug")
         return fold(usage, one, at)

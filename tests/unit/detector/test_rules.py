@@ -6,8 +6,8 @@ from schemas.alerts import SEVERITIES
 from schemas.config import MetricFlags, RuleSetContent
 from schemas.events import ContactUpdated, PaymentFailed, PaymentSucceeded
 from services.detector.episode import Policy
+from services.detector.facts.buckets import CORRECTION_DAYS
 from services.detector.rules import (
-    CORRECTION_DAYS,
     RuleError,
     RuleSet,
     compile_rules,
@@ -65,8 +65,8 @@ def test_a_rule_stands_after_those_it_yields_to() -> None:
     [
         ("drop", {}, Policy(1, 7, 84, 28, 7)),
         ("drop", {"dwell": 3, "clear_days": 1, "cooldown_days": 0}, Policy(3, 1, 84, 0, 7)),
-        ("change", {}, Policy(1, 1, 90, 1, 1)),
-        ("change", {"cooldown_days": 90}, Policy(1, 1, 90, 90, 1)),
+        ("change", {}, Policy(1, 1, None, 0, 1)),
+        ("change", {"cooldown_days": 90}, Policy(1, 1, None, 90, 1)),
         ("deadline", {}, Policy(1, 1, None, 1, 1)),
     ],
 )

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.alerts import Alert
+from schemas.config import MetricFlags
 from schemas.envelope import Entry
 from services.detector.partition import Partition
 from services.detector.showing import shown
@@ -123,6 +124,66 @@ def test_events_between_two_closings_may_come_in_any_order(
     first, second = (a.play(log) for log in logs)
     assert accounts([first]) == accounts([second])
     assert alerts(first) == alerts(second)
+
+
+def test_when_a_snapshot_is_cut_decides_no_alert() -> None:
+    """Rules ask for a long history, then for a short one, then for the long one again."""
+    flags = {"sync": MetricFlags(meaningful=False)}
+    log = a.Log().each(
+        *(a.rules(a.silent(100), metrics=flags), a.tick(1, 2), a.usage(day=1)),
+        *map(tick, range(1, 94)),
+        *(a.rules(a.silent(5, off=True), n=2, metrics=flags), a.usage(metric="sync", day=95)),
+        a.rules(a.silent(100), n=3, metrics=flags),
+        *map(tick, range(95, 103)),
+    )
+    rare, often = (_cut_after_every(log, messages) for messages in (1_000, 1))
+    assert rare == often
+
+
+def _cut_after_every(log: a.Log, messages: int) -> tuple[dict[str, bytes], list[Alert]]:
+    """Fold a log; return what is stored in the end, and all alerts."""
+    partition, stored, found = Partition.begin(0, 1), dict[str, bytes](), list[Alert]()
+    for number, message in enumerate(log, 1):
+        a.play([message], partition)
+        if number % messages == 0 or number == len(log.messages):
+            cut = partition.cut()
+            stored = a.store(stored, cut)
+            found.extend(cut.alerts)
+    return stored, found
+
+
+def test_how_soon_a_closing_is_judged_decides_nothing_of_what_is_forgotten() -> None:
+    """A closing of rules with a short history, judged while those of a long one hold again."""
+    log = a.Log().each(
+        *(a.rules(a.silent(140)), a.tick(1, 2), a.usage(day=1)),
+        *map(tick, range(1, 110)),
+        *(a.rules(a.silent(2, off=True), n=2), tick(110), a.rules(a.silent(140), n=3)),
+        a.usage(day=111),
+    )
+    soon = a.play(log)
+    late = a.settle(a.apply(a.play(log.messages[:-4]), log.messages[-4:]))
+    assert accounts([soon])["acme"]["buckets"] == {
+        "usage": {a.on(1).isoformat(): 1, a.on(111).isoformat(): 1}
+    }
+    assert a.store({}, late.cut()) == a.store({}, soon.cut())
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_feeds_a_metric_of_one_account_says_nothing_of_another(apart: bool) -> None:
+    """The web, all that acme has, falls dark; beta's mobile app goes on, here or elsewhere."""
+    logs = [a.Log().add(a.rules(a.silent(12)), a.tick(1, 2)) for _ in range(1 + apart)]
+    for day in range(1, 18):
+        seen = {"mobile": [day]}
+        if day < 4:
+            logs[0].add(a.usage(day=day, source="web"))
+            seen["web"] = [day]
+        logs[-1].add(a.usage(day=day, account="beta", source="mobile"))
+        for log in logs:
+            log.add(a.tick(day + 1, 3, seen=seen))
+    partitions = [a.play(log) for log in logs]
+    assert [partition.cut().alerts for partition in partitions] == [[]] * len(logs)
+    states = {who: one["states"] for who, one in accounts(partitions).items()}
+    assert states == {"acme": {"usage": "no_data"}, "beta": {"usage": "warming_up"}}
 
 
 @pytest.mark.parametrize("together, every", [(1, 40), (2, 7), (7, 1)])

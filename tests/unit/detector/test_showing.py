@@ -33,6 +33,7 @@ def test_an_account_is_shown_as_plain_json() -> None:
         "facts": {"owner": "ana", "arr": 5, "renewal_on": "2026-04-04"},
         "buckets": {"@people": {"2026-01-05": 1}, "nothing": {}, "usage": {"2026-01-05": 1.5}},
         "people": {"u1": "2026-01-05"},
+        "usage": {"last_day": a.START + 1},
         "states": dict.fromkeys(("@people", "nothing", "usage"), "warming_up"),
         "quarantine": None,
         "rules_off": [],

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
@@ -22,23 +23,31 @@ def seen(told: dict[str, list[int]]) -> Sightings:
 
 
 def naive(all_hours: set[int], zone: str, day: int, days: int) -> list[int]:
-    """Days after the first sighting of which no hour was seen."""
+    """Days of which no hour was seen."""
     touched = set()
     for hour in all_hours:
         for second in (0, 3599):
             at = datetime.fromtimestamp(hour * 3600 + second, UTC).astimezone(ZoneInfo(zone))
             touched.add((at.date() - a.MONDAY).days + 1 + a.START)
-    return [d for d in range(day - days + 1, day + 1) if d > min(touched) and d not in touched]
+    return [d for d in range(day - days + 1, day + 1) if d not in touched]
+
+
+def dark_days(sightings: Sightings, source: str, zone: str, day: int, days: int) -> list[int]:
+    """Days of all spans, which must be apart and in order."""
+    spans = sightings.dark_spans(source, zone, day, days)
+    assert all(last + 1 < first for (_, last), (first, _) in pairwise(spans))
+    return [one for first, last in spans for one in range(first, last + 1)]
 
 
 @given(hours, hours, st.sampled_from(ZONES), st.integers(1, 90))
-def test_a_day_is_dark_if_no_source_of_the_metric_was_seen_after_the_first_sighting(
+def test_a_day_is_dark_if_its_source_was_not_seen_in_any_hour_of_it(
     one: list[int], other: list[int], zone: str, day: int
 ) -> None:
     sightings = seen({"one": one, "other": other})
-    for sources, when in (("one",), one), (("one", "other", "unknown"), one + other):
-        expected = naive(set(when), zone, a.START + day, 60)
-        assert sightings.dark_days(sources, zone, a.START + day, 60) == expected
+    assert list(sightings) == ["one", "other"]
+    for source, when in ("one", one), ("other", other):
+        asked = (zone, a.START + day, 60)
+        assert dark_days(sightings, source, *asked) == naive(set(when), *asked)
 
 
 @given(st.permutations(range(FIRST, FIRST + 24 * 40, 31)), st.integers(0, 40))
@@ -50,11 +59,15 @@ def test_a_restored_record_says_the_same_in_any_order(order: list[int], split: i
     for hour in order[split:]:
         restored.see("app", hour)
     asked = ("UTC", a.START + 50, 60)
-    assert restored.dark_days(["app"], *asked) == whole.dark_days(["app"], *asked)
+    assert restored.dark_spans("app", *asked) == whole.dark_spans("app", *asked)
 
 
-def test_a_source_of_which_nothing_is_known_makes_no_day_dark() -> None:
-    assert Sightings().dark_days(["app"], "UTC", a.START + 9, 9) == []
+def test_spans_hold_their_first_and_their_last_day() -> None:
+    sightings = seen({"app": [a.at(day) // a.HOUR_US for day in (3, 4, 7)]})
+    found = sightings.dark_spans("app", "UTC", a.START + 10, 9)
+    # days 2 to 10; on day 2 it had never been seen
+    days = [(first - a.START, last - a.START) for first, last in found]
+    assert days == [(2, 2), (5, 6), (8, 10)]
 
 
 def test_only_changed_sources_are_written() -> None:
@@ -68,12 +81,13 @@ def test_only_changed_sources_are_written() -> None:
 def test_hours_of_long_ago_are_forgotten_and_change_nothing() -> None:
     sightings = seen({"app": [FIRST, FIRST + 3 * KEEP_HOURS]})
     day = a.START + 1 + 3 * KEEP_HOURS // 24
-    # only what is kept can be dark: 300 days before the one that was seen
-    dark = sightings.dark_days(["app"], "UTC", day, 2 * KEEP_HOURS // 24)
-    assert dark == list(range(day - KEEP_HOURS // 24, day))
+    # no rule asks for more than 300 days
+    asked = ("app", "UTC", day, KEEP_HOURS // 24)
+    dark = [(day - KEEP_HOURS // 24 + 1, day - 1)]
+    assert sightings.dark_spans(*asked) == dark
     list(sightings.changes())
     sightings.see("app", FIRST)
-    assert sightings.dark_days(["app"], "UTC", day, 2 * KEEP_HOURS // 24) == dark
+    assert sightings.dark_spans(*asked) == dark
     (record,) = seen({"app": range(FIRST, FIRST + 2 * KEEP_HOURS)}).changes()  # type: ignore[dict-item]
     assert len(record[1]) < 1_000
 

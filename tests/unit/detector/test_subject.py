@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from schemas.envelope import Entry
 from services.detector import facts
 from services.detector.episode import Episode
-from services.detector.facts import Moment
 from services.detector.facts.buckets import BLOCK_DAYS
 from services.detector.showing import shown
 from services.detector.subject import (
@@ -28,14 +27,19 @@ SUBJECT = "account:acme"
 
 
 def fold(account: Account, one: Entry) -> None:
-    day = one.time // a.DAY_US
     oldest = account.judged - HISTORY + 1
-    moment = Moment(one.time, day, one.time, account.judged, oldest, account.facts.buckets)
-    facts.fold(account.facts, one, moment)
+    known = a.Known(clock=one.time, judged=account.judged, oldest=oldest)
+    facts.fold(account.facts, one, a.moment(one, account.facts.buckets, **known))
+
+
+def judge_up_to(account: Account, day: int) -> None:
+    """Do what closings do to an account, without any verdict."""
+    account.judged = a.START + day
+    account.facts.buckets.trim(account.judged - HISTORY + 1)
 
 
 def saved(account: Account, store: Store) -> Store:
-    account.facts.buckets.settle(account.judged, account.judged - HISTORY + 1)
+    account.facts.buckets.settle(account.judged)
     for key, raw in records(account):
         if raw is None:
             store.pop(key, None)
@@ -48,7 +52,7 @@ def state(account: Account) -> tuple[object, ...]:
     """Everything about an account that judging can see."""
     lines = {
         name: (
-            (line.start, line.active, line.revised, line.revised_after, line.week),
+            (line.start, line.active, line.revised, line.revised_after, line.week, line.sources),
             [repr(swing) for swing in line.swings],
         )
         for name, line in account.facts.buckets.lines.items()
@@ -80,10 +84,10 @@ def test_an_account_survives_its_records_at_any_point(told: list[tuple[str, int,
         elif what == "load":
             disturbed = restore_all(saved(disturbed, store).items())[SUBJECT]
         for account in (disturbed, undisturbed):
-            account.judged = a.START + day - 1
+            judge_up_to(account, day - 1)
             _apply(account, what, day, n, step, which)
     saved(disturbed, store)
-    undisturbed.facts.buckets.settle(undisturbed.judged, undisturbed.judged - HISTORY + 1)
+    undisturbed.facts.buckets.settle(undisturbed.judged)
     assert state(restore_all(store.items())[SUBJECT]) == state(undisturbed)
     assert store == saved(undisturbed, Store())
 
@@ -91,7 +95,8 @@ def test_an_account_survives_its_records_at_any_point(told: list[tuple[str, int,
 def _apply(account: Account, what: str, day: int, n: int, step: int, which: int) -> None:
     if what == "usage":
         back = step if which else 0
-        fold(account, a.usage(1, metric=f"m{which}", person=f"u{n % 3}", day=day - back))
+        where = a.Where(day=day - back, source=f"s{step % 3}")
+        fold(account, a.usage(1, metric=f"m{which}", person=f"u{n % 3}", **where))
     elif what == "contact":
         fold(account, a.touch(f"u{which}", day=day, id=str(n)))
     elif what == "payment":
@@ -105,7 +110,7 @@ def _apply(account: Account, what: str, day: int, n: int, step: int, which: int)
 def test_only_what_changed_is_written_again() -> None:
     account, store = Account("acme", 0), Store()
     for day in range(1, 200):
-        account.judged = a.START + day - 1
+        judge_up_to(account, day - 1)
         fold(account, a.usage(1, person=f"u{day % 7}", day=day))
     saved(account, store)
     first = account.facts.buckets.hot_from
@@ -163,7 +168,7 @@ def test_a_snapshot_that_lacks_a_record_is_refused() -> None:
     account, store = Account("acme", 0), Store()
     for day in range(1, 100):
         fold(account, a.usage(1, day=day))
-    account.judged = a.START + 99
+    judge_up_to(account, 99)
     saved(account, store)
     parts = {Key.parse(key)[1:]: raw for key, raw in store.items()}
     cold = sorted(part for part in parts if part[0] == "cold")

@@ -16,9 +16,10 @@ def row(*lines: Line) -> Row:
     return Row(Account("acme", 0), "activity", names, lines)
 
 
-def line(*values: int, start: int = 1) -> Line:
+def line(*values: int, start: int = 1, sources: tuple[str, ...] = ("app",)) -> Line:
     """A line with one value a day, in thousandths."""
     made = Line(a.START + start)
+    made.sources = sources
     for n, value in enumerate(values):
         day = a.START + start + n
         made.cover(day)
@@ -30,6 +31,14 @@ def line(*values: int, start: int = 1) -> Line:
 def window(day: int, days: int, **masked: object) -> Window:
     closing = Closing(0, "UTC", a.START + day, 0, 0, False, **masked)  # type: ignore[arg-type]
     return Window(closing, days)
+
+
+def spans(**outages: list[tuple[int, int]]) -> dict[str, list[tuple[int, int]]]:
+    """Spans of days, by source."""
+    return {
+        source: [(a.START + first, a.START + last) for first, last in told]
+        for source, told in outages.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -68,11 +77,11 @@ def test_several_lines_are_added_up_day_by_day() -> None:
 
 
 def test_days_are_masked_for_a_reason() -> None:
-    one = row(line(1000), line(1000))
+    one = row(line(1000, sources=("app", "web")), line(1000, sources=("web", "batch")))
     one.account.facts.profile.closures = [(a.START + 8, a.START + 8)]
     one.account.facts.profile.country = "DE-BY"
-    # day 2 is Epiphany; m0 was dark on days 4 and 5, m1 on 5 and 6: both on 5
-    dark = {"m0": [a.START + 4, a.START + 5], "m1": [a.START + 5, a.START + 6]}
+    # day 2 is Epiphany; the web was dark from 3 to 6, the app too up to 5, the batches from 5 on
+    dark = spans(web=[(3, 6)], app=[(1, 5)], batch=[(5, 9)], other=[(4, 4)])
     looked = window(9, 9, closures=[a.START + 7], outages=dark)
     (masked,) = looked.series([one]).masked
     found = {
@@ -84,3 +93,24 @@ def test_days_are_masked_for_a_reason() -> None:
         7: "closure for everybody",
         8: "closure",
     }
+
+
+@pytest.mark.parametrize(
+    "sources, dark",
+    [
+        (("app",), {3, 4, 5}),
+        (("app", "web"), {4, 5}),
+        # of a source of which nothing is known, and of a line without any, nothing is dark
+        (("app", "unknown"), set()),
+        ((), set()),
+    ],
+)
+def test_a_line_is_dark_while_all_of_its_sources_are(
+    sources: tuple[str, ...], dark: set[int]
+) -> None:
+    made = line(1000, sources=sources)
+    looked = window(8, 8, outages=spans(app=[(3, 5)], web=[(1, 1), (4, 7)]))
+    assert {day for day in range(1, 9) if looked.dark(made, a.START + day)} == dark
+    (masked,) = looked.series([row(made)]).masked
+    # day 2 is a holiday only where the country is known
+    assert {int(day) + 1 for day in np.flatnonzero(masked)} == dark

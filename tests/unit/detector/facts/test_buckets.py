@@ -1,4 +1,6 @@
 from collections import Counter
+from itertools import permutations
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pytest
@@ -7,8 +9,10 @@ from hypothesis import strategies as st
 
 from services.detector.facts.buckets import (
     BLOCK_DAYS,
+    CORRECTION_DAYS,
     LINE_LIMIT,
     PEOPLE,
+    SOURCE_LIMIT,
     SUM_LIMIT,
     SWING_WEEKS,
     Buckets,
@@ -16,6 +20,22 @@ from services.detector.facts.buckets import (
 )
 
 LONG_AGO = -10_000
+
+
+class Circumstances(TypedDict, total=False):
+    metric: str
+    source: str
+    judged: int
+    oldest: int
+
+
+def add(buckets: Buckets, day: int, amount: int = 1, **of: Unpack[Circumstances]) -> str | None:
+    """Add to a line, if that is not refused; calls of the app, none judged, unless told."""
+    metric = of.get("metric", "calls")
+    refused = buckets.refusal(metric, day, amount, of.get("oldest", LONG_AGO))
+    if refused is None:
+        buckets.add(metric, day, amount, of.get("judged", -1), of.get("source", "app"))
+    return refused
 
 
 def values(line: Line) -> dict[int, int]:
@@ -26,7 +46,7 @@ def values(line: Line) -> dict[int, int]:
 def test_a_line_is_the_sum_of_each_day_in_any_order(added: list[tuple[int, int]]) -> None:
     buckets, expected = Buckets(), Counter[int]()
     for day, amount in added:
-        assert buckets.add("calls", day, amount, -1, LONG_AGO) is None
+        assert add(buckets, day, amount) is None
         expected[day] += amount
     if not added:
         assert buckets.lines == {}
@@ -41,25 +61,25 @@ def test_a_line_is_the_sum_of_each_day_in_any_order(added: list[tuple[int, int]]
 
 def test_what_is_older_than_the_buckets_is_too_late() -> None:
     buckets = Buckets()
-    assert buckets.add("calls", 99, 1, 200, 100) == "too_late"
-    assert buckets.add("calls", 100, 1, 200, 100) is None
+    assert add(buckets, 99, judged=200, oldest=100) == "too_late"
+    assert add(buckets, 100, judged=200, oldest=100) is None
     assert values(buckets.lines["calls"]) == {100: 1}
 
 
 def test_only_so_many_metrics_have_a_line_and_people_always_have() -> None:
     buckets = Buckets()
     for n in range(LINE_LIMIT):
-        assert buckets.add(f"m{n}", 1, 1, 0, 0) is None
-    assert buckets.add("one more", 1, 1, 0, 0) == "too_many_metrics"
-    assert buckets.add("m0", 1, 1, 0, 0) is None
-    assert buckets.add(PEOPLE, 1, 1, 0, 0) is None
+        assert add(buckets, 1, metric=f"m{n}") is None
+    assert add(buckets, 1, metric="one more") == "too_many_metrics"
+    assert add(buckets, 1, metric="m0") is None
+    assert add(buckets, 1, metric=PEOPLE) is None
     assert len(buckets.lines) == LINE_LIMIT + 1
 
 
 def test_a_sum_that_would_not_fit_is_refused_and_nothing_is_added() -> None:
     buckets = Buckets()
-    buckets.add("calls", 1, SUM_LIMIT, 0, 0)
-    assert buckets.add("calls", 1, 1, 0, 0) == "sum_too_large"
+    add(buckets, 1, SUM_LIMIT)
+    assert add(buckets, 1) == "sum_too_large"
     assert values(buckets.lines["calls"]) == {1: SUM_LIMIT}
 
 
@@ -71,47 +91,80 @@ def test_a_sum_that_would_not_fit_is_refused_and_nothing_is_added() -> None:
         ([(11, 10)], (None, 0)),
         ([(10, 10)], (10, 10)),
         ([(9, 10), (7, 10), (8, 10)], (7, 10)),
-        # once another day was judged, what was corrected before is told already
-        ([(3, 10), (9, 11)], (9, 11)),
+        # a masked day may have been judged in between, so what was corrected before still counts
+        ([(3, 10), (9, 11)], (3, 11)),
+        ([(3, 10), (30, 3 + CORRECTION_DAYS)], (3, 3 + CORRECTION_DAYS)),
+        # no alert is judged again that was raised so long ago
+        ([(3, 10), (30, 4 + CORRECTION_DAYS)], (30, 4 + CORRECTION_DAYS)),
+        ([(3, 40)], (40 - CORRECTION_DAYS, 40)),
     ],
 )
-def test_a_line_remembers_the_earliest_day_corrected_since_the_last_judgement(
+def test_a_line_remembers_the_earliest_day_corrected_of_which_an_alert_may_be_judged_again(
     corrections: list[tuple[int, int]], revised: tuple[int | None, int]
 ) -> None:
     buckets = Buckets()
-    buckets.add("calls", 20, 1, 0, 0)
+    add(buckets, 50)
     for day, judged in corrections:
-        buckets.add("calls", day, 1, judged, 0)
+        add(buckets, day, judged=judged)
     line = buckets.lines["calls"]
     assert (line.revised, line.revised_after) == revised
+
+
+def test_corrections_between_two_judgements_may_come_in_any_order() -> None:
+    # judged up to day 40: day 3 is older than any alert that is judged again
+    for order in permutations((3, 39, 20)):
+        buckets = Buckets()
+        for day in order:
+            add(buckets, day, judged=40)
+        assert buckets.lines["calls"].revised == 40 - CORRECTION_DAYS
+
+
+def test_a_line_knows_its_sources_by_name_up_to_a_bound() -> None:
+    buckets = Buckets()
+    for source in ("web", "app", "web"):
+        add(buckets, 1, source=source)
+    assert buckets.lines["calls"].sources == ("app", "web")
+    for n in range(SOURCE_LIMIT):
+        add(buckets, 1, source=f"made-up-{n}")
+    assert len(buckets.lines["calls"].sources) == SOURCE_LIMIT
+
+
+def test_a_source_that_sent_nothing_that_counts_feeds_no_line() -> None:
+    buckets = Buckets()
+    add(buckets, 100, SUM_LIMIT, judged=200, oldest=100)
+    for day in (99, 100):
+        add(buckets, day, judged=200, oldest=100, source="late")
+    assert buckets.lines["calls"].sources == ("app",)
 
 
 def test_blocks_settle_once_they_no_longer_change_and_go_when_nobody_asks() -> None:
     buckets = Buckets()
     for day in range(130):
-        buckets.add("calls", day, 1, -1, 0)
+        add(buckets, day)
     # day 100 - 16 lies in block 60: 0 and 30 are cold
-    buckets.settle(100, 0)
+    buckets.settle(100)
     assert (buckets.hot_from, buckets.stale) == (60, {0, 30})
     buckets.stale.clear()
     # a late event of day 40 changes a cold record, one of day 70 does not
-    buckets.add("calls", 40, 1, 100, 0)
-    buckets.add("calls", 70, 1, 100, 0)
+    add(buckets, 40, judged=100)
+    add(buckets, 70, judged=100)
     assert buckets.stale == {30}
     buckets.stale.clear()
     # day 65 is asked for: the blocks before 60 go
-    buckets.settle(120, 65)
+    buckets.trim(65)
+    buckets.settle(120)
     assert (buckets.hot_from, buckets.stale) == (90, {0, 30, 60})
     assert values(buckets.lines["calls"]) == {d: 1 + (d == 70) for d in range(60, 130)}
 
 
 def test_a_metric_that_stopped_keeps_its_place_when_it_is_forgotten() -> None:
     buckets = Buckets()
-    buckets.add("calls", 5, 7, -1, 0)
-    buckets.settle(400, 300)
+    add(buckets, 5, 7)
+    buckets.trim(300)
+    buckets.settle(400)
     line = buckets.lines["calls"]
     assert (values(line), line.start, line.active, len(line.values)) == ({}, 5, 1, 0)
-    assert buckets.add("calls", 390, 2, 400, 300) is None
+    assert add(buckets, 390, 2, judged=400, oldest=300) is None
     assert (values(line), line.start, line.active) == ({390: 2}, 5, 2)
 
 

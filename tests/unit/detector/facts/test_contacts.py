@@ -3,22 +3,32 @@ from itertools import permutations
 import msgspec
 
 from schemas.envelope import Entry
-from services.detector.facts.buckets import Buckets
-from services.detector.facts.contacts import CONTACT_LIMIT, Contact, Contacts, Touch
-from services.detector.facts.moment import Moment
+from services.detector.facts.contacts import (
+    CONTACT_LIMIT,
+    ID_SIZE,
+    Contact,
+    Contacts,
+    Touch,
+    stamp_of,
+)
 from services.detector.facts.people import active_days
 from tests import builders as a
-
-
-def moment(one: Entry) -> Moment:
-    return Moment(one.time, one.time // a.DAY_US, 0, 0, 0, Buckets())
 
 
 def folded(*entries: Entry, contacts: Contacts | None = None) -> Contacts:
     contacts = contacts or Contacts()
     for one in entries:
-        assert contacts.fold(one, moment(one)) is None
+        assert contacts.fold(one, a.moment(one)) is None
     return contacts
+
+
+def test_a_stamp_keeps_an_id_as_it_is_or_what_tells_it_apart() -> None:
+    uuid = "6b7a0f0e-2f5c-4a53-9f0c-0d6f4f1f3a11"
+    assert stamp_of(7, uuid) == (7, uuid)
+    long = f"{uuid}/part-1", f"{uuid}/part-2"
+    stamps = [stamp_of(7, one) for one in long]
+    assert [(time, one[:20], len(one)) for time, one in stamps] == [(7, uuid[:20], ID_SIZE)] * 2
+    assert len(set(stamps)) == 2
 
 
 def test_role_status_and_admin_resolve_apart_in_any_order() -> None:
@@ -77,9 +87,9 @@ def test_touched_contacts_can_be_written_and_read_back() -> None:
 def test_who_left_first_makes_room_and_else_nobody_is_added() -> None:
     contacts = folded(*(a.contact(f"u{n}", {"role": "user"}) for n in range(CONTACT_LIMIT)))
     more = a.contact("new", {"role": "user"}, day=9)
-    assert contacts.fold(more, moment(more)) == "too_many_contacts"
+    assert contacts.fold(more, a.moment(more)) == "too_many_contacts"
     touched = a.touch("new", day=9)
-    assert contacts.fold(touched, moment(touched)) == "too_many_contacts"
+    assert contacts.fold(touched, a.moment(touched)) == "too_many_contacts"
     assert (contacts.last_touch, len(contacts.people)) == (None, CONTACT_LIMIT)
     folded(a.left("u7", day=5), a.left("u3", day=6), more, contacts=contacts)
     assert ("u7" in contacts.people, "u3" in contacts.people, "new" in contacts.people) == (

@@ -2,8 +2,6 @@ from datetime import date
 from itertools import permutations
 
 from schemas.envelope import Entry
-from services.detector.facts.buckets import Buckets
-from services.detector.facts.moment import Moment
 from services.detector.facts.payments import (
     FAILURE_LIMIT,
     METHOD_LIMIT,
@@ -18,7 +16,7 @@ from tests import builders as a
 def folded(*entries: Entry, payments: Payments | None = None) -> Payments:
     payments = payments or Payments()
     for one in entries:
-        assert payments.fold(one, Moment(one.time, 0, 0, 0, 0, Buckets())) is None
+        assert payments.fold(one, a.moment(one)) is None
     return payments
 
 
@@ -74,6 +72,5 @@ def test_a_payment_method_is_what_the_newest_event_says() -> None:
 def test_only_so_many_payment_methods_are_kept() -> None:
     payments = folded(*(a.payment_method(f"m{n}", 40) for n in range(METHOD_LIMIT)))
     more = a.payment_method("new", 40)
-    moment = Moment(more.time, 0, 0, 0, 0, Buckets())
-    assert payments.fold(more, moment) == "too_many_payment_methods"
+    assert payments.fold(more, a.moment(more)) == "too_many_payment_methods"
     assert folded(a.payment_method("m0", 90, day=9), payments=payments).methods["m0"].stamp[0]

@@ -2,17 +2,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.detector.facts.buckets import PEOPLE, Buckets
-from services.detector.facts.moment import Moment
 from services.detector.facts.people import PAGE_SIZE, SEEN_DAYS, People, active_days, mark
 from tests import builders as a
 
 
-def moment(buckets: Buckets, day: int, judged: int = 0) -> Moment:
-    return Moment(0, day, 0, judged, judged - 500, buckets)
-
-
-def fold(people: People, buckets: Buckets, day: int, who: str, judged: int = 0) -> None:
-    assert people.fold(a.usage(person=who), moment(buckets, day, judged)) is None
+def fold(people: People, buckets: Buckets, day: int, who: str | None, judged: int = 0) -> None:
+    one = a.usage(person=who)
+    step = people.fold(one, a.moment(one, buckets, day, judged=judged, oldest=judged - 500))
+    assert not isinstance(step, str)
+    if step is not None:
+        step()
 
 
 @given(st.lists(st.integers(1000, 1000 + SEEN_DAYS - 1), min_size=1), st.integers(990, 1140))
@@ -50,7 +49,7 @@ def test_the_line_of_people_counts_distinct_ones(active: list[tuple[int, str]]) 
 
 def test_nobody_is_counted_where_the_person_is_not_told() -> None:
     people, buckets = People(), Buckets()
-    assert people.fold(a.usage(), moment(buckets, 5)) is None
+    fold(people, buckets, 5, None)
     assert (list(people), buckets.lines) == ([], {})
 
 

@@ -6,8 +6,6 @@ import pytest
 
 from schemas.envelope import Entry
 from services.detector.calendars import local_day
-from services.detector.facts.buckets import Buckets
-from services.detector.facts.moment import Moment
 from services.detector.facts.profile import CLOSURE_LIMIT, Profile
 from tests import builders as a
 
@@ -15,8 +13,7 @@ from tests import builders as a
 def folded(*entries: Entry, clock: int = a.at(10)) -> Profile:
     profile = Profile()
     for one in entries:
-        moment = Moment(one.time, 0, clock, 0, 0, Buckets())
-        assert profile.fold(one, moment) is None
+        assert profile.fold(one, a.moment(one, clock=clock)) is None
     return profile
 
 
@@ -40,7 +37,7 @@ def test_each_attribute_is_what_the_newest_event_says_in_any_order() -> None:
 def test_a_zone_that_does_not_exist_is_refused_with_all_that_came_with_it() -> None:
     profile = Profile()
     told = a.profile({"timezone": "Mars/Olympus", "owner": "ana"})
-    assert profile.fold(told, Moment(told.time, 0, 0, 0, 0, Buckets())) == "unknown_timezone"
+    assert profile.fold(told, a.moment(told)) == "unknown_timezone"
     assert profile == Profile()
 
 
@@ -84,7 +81,8 @@ def test_closures_stand_once_and_in_order_up_to_a_bound() -> None:
     profile = folded(a.closure(20, 21), a.closure(3, 4), a.closure(20, 21))
     assert profile.closures == [(a.START + 3, a.START + 4), (a.START + 20, a.START + 21)]
     for n in range(CLOSURE_LIMIT - 2):
-        profile.fold(a.closure(100 + n, 100 + n), Moment(0, 0, 0, 0, 0, Buckets()))
+        one = a.closure(100 + n, 100 + n)
+        assert profile.fold(one, a.moment(one)) is None
     more = a.closure(999, 999)
-    assert profile.fold(more, Moment(0, 0, 0, 0, 0, Buckets())) == "too_many_closures"
+    assert profile.fold(more, a.moment(more)) == "too_many_closures"
     assert len(profile.closures) == CLOSURE_LIMIT

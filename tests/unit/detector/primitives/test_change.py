@@ -4,7 +4,7 @@ import pytest
 
 from schemas.envelope import Entry
 from services.detector import facts
-from services.detector.facts import Facts, Moment
+from services.detector.facts import Facts
 from services.detector.primitives.change import Change, ChangeParams
 from services.detector.primitives.finding import Finding
 from tests import builders as a
@@ -18,8 +18,7 @@ def judged(what: Any, *entries: Entry, **params: int) -> list[tuple[str, bool, b
 def findings(what: Any, *entries: Entry, **params: int) -> list[Finding]:
     account = Facts()
     for one in entries:
-        day = one.time // a.DAY_US
-        facts.fold(account, one, Moment(one.time, day, 0, 0, 0, account.buckets))
+        facts.fold(account, one, a.moment(one, account.buckets))
     chosen = ChangeParams(what=what, **params)
     assert type(entries[-1].event) in Change.wakes(chosen)
     return list(Change.judge(account, entries[-1], entries[-1].time // a.DAY_US, chosen))

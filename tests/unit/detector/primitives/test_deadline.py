@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from schemas.envelope import Entry
 from services.detector import facts
-from services.detector.facts import Facts, Moment
+from services.detector.facts import Facts
 from services.detector.primitives.deadline import Deadline, DeadlineParams
 from services.detector.primitives.finding import Finding
 from tests import builders as a
@@ -18,8 +18,7 @@ def judged(
 ) -> list[Finding]:
     account = Facts()
     for one in entries:
-        at = one.time // a.DAY_US
-        facts.fold(account, one, Moment(one.time, at, 0, 0, 0, account.buckets))
+        facts.fold(account, one, a.moment(one, account.buckets))
     return list(Deadline.judge(account, a.START + day, states, DeadlineParams(what=what)))
 
 
