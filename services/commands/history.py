@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from services.settings import ConfigurationError, ServiceSettings
 from services.wording import counted
 
 if TYPE_CHECKING:
-    from services.ingest.history.files import Kind
+    from services.ingest.history.files import HistoryFile, Kind
     from services.ingest.history.importer import Progress
 
 EnsureRules = Callable[[], Awaitable[RuleSetRecord]]
@@ -115,9 +115,8 @@ async def import_files(
     from services.ingest.rejects import Rejects
 
     found = find(paths, kind)
-    for file in found:
-        if ignored := file.ignored():
-            tell(f"{file.path}: columns that are not read: {', '.join(ignored)}")
+    for line in _ignored(found):
+        tell(line)
     config = ConfigLog(settings.kafka, settings.prefix)
     # Before the producer is started: it would wait for Kafka without end.
     await config.read()
@@ -139,6 +138,12 @@ async def import_files(
                 ),
                 again=again,
             )
+
+
+def _ignored(found: "Sequence[HistoryFile]") -> Iterator[str]:
+    for file in found:
+        if ignored := file.ignored():
+            yield f"{file.path}: columns that are not read: {', '.join(ignored)}"
 
 
 def summary(progress: "Progress") -> list[str]:

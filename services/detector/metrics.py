@@ -113,6 +113,9 @@ class PartitionCollector(Collector):
             "How far back a repeated id is known for certain.",
             labels=["channel", *labels],
         )
+        rules = GaugeMetricFamily(
+            "ebbwatch_rules_info", "Number of the rule set in force.", labels=["n", *labels]
+        )
         closings = GaugeMetricFamily("ebbwatch_open_closings", "Days being judged.", labels=labels)
         for partition in self._partitions():
             at = [self._topic, str(partition.number)]
@@ -126,12 +129,13 @@ class PartitionCollector(Collector):
             accounts.add_metric(at, len(partition.accounts))
             held.add_metric(at, sum(a.quarantine is not None for a in partition.accounts.values()))
             closings.add_metric(at, len(record.closings))
+            rules.add_metric([str(record.rules), *at], 1)
             for channel, recent in partition.ledger.ids.items():
                 ids.add_metric([channel, *at], len(recent))
                 began = partition.ledger.horizon_began(channel)
                 if began:
                     horizon.add_metric([channel, *at], self._clock() - began / 1e6)
-        yield from (lag, watermark, stamp, accounts, held, ids, horizon, closings)
+        yield from (lag, watermark, stamp, accounts, held, ids, horizon, closings, rules)
 
 
 def base_registry() -> CollectorRegistry:

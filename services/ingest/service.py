@@ -66,20 +66,7 @@ class Service:
         self._metrics.watch(self._publisher, self._seen)
         self._rejects = Rejects(self._producer, topics.full_name(topics.REJECTS, prefix))
         self._follower = Follower(kafka, topics.full_name(topics.CONFIG, prefix))
-        self._bridge = Bridge(
-            kafka,
-            f"{prefix}ingest",
-            self._publisher,
-            self._rejects,
-            self._seen,
-            self._metrics,
-            self.health,
-            now,
-            settings.ingest_batch_events,
-            settings.ingest_session_seconds,
-            lambda: self._follower.configuration.marked,
-            Marks(self._producer, topics.full_name(topics.CONFIG, prefix)),
-        )
+        self._bridge = self._make_bridge(now)
         self._clock = Clock(
             self._publisher,
             replica,
@@ -97,6 +84,23 @@ class Service:
         self._running: asyncio.Task[None] | None = None
         self._stopping = False
         self._app = create_app(self._intake(now), self._uploads(), self.health)
+
+    def _make_bridge(self, now: Callable[[], int]) -> Bridge:
+        settings = self._settings
+        return Bridge(
+            settings.kafka,
+            f"{settings.prefix}ingest",
+            self._publisher,
+            self._rejects,
+            self._seen,
+            self._metrics,
+            self.health,
+            now,
+            settings.ingest_batch_events,
+            settings.ingest_session_seconds,
+            lambda: self._follower.configuration.marked,
+            Marks(self._producer, topics.full_name(topics.CONFIG, settings.prefix)),
+        )
 
     def _uploads(self) -> Uploads:
         settings = self._settings
