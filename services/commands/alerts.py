@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from schemas.alerts import Alert, AlertCleared, AlertEased, AlertRaised
+from schemas.alerts import Alert, AlertCleared, AlertEased, AlertRaised, AlertWorsened
 from services import wording
 from services.alert_log import AlertLog, AlertsUnavailable, Logged, opened
 from services.alerts.open_alerts import Standing, fold, ranked
@@ -71,7 +71,7 @@ def render(alert: Alert) -> str:
         lines.append(
             textwrap.fill(str(text), WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
         )
-    if isinstance(alert, AlertRaised) and (play := alert.because.get("play")):
+    if isinstance(alert, AlertRaised | AlertWorsened) and (play := alert.because.get("play")):
         lines.append(f"{INDENT}next step: {str(play).replace('-', ' ')}")
     return "\n".join(lines)
 

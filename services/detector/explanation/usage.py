@@ -106,10 +106,12 @@ def _swings(because: Because) -> list[str]:
     least = because.get("smallest_detectable_drop")
     if least is None:
         return []
-    return [
-        f"Natural swings of this customer are about ±{percent(because['drift_sd'])}; "
-        f"drops under {percent(least)} would not be reported."
-    ]
+    swings = f"Natural swings of this customer are about ±{percent(because['drift_sd'])}"
+    fallen = because["ratio"] <= because["thresholds_in_force"]["ratio"]
+    if fallen and 1 - because["ratio"] < least:
+        # The bound is a typical one: beside a smaller fall that is reported it would be untrue.
+        return [f"{swings}."]
+    return [f"{swings}; drops under {percent(least)} would not be reported."]
 
 
 def silent_line(_: str, because: Because) -> str:

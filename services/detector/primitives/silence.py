@@ -19,7 +19,8 @@ LONGEST_DAYS = 150
 DENSE_SHARE = 0.35
 """Share of active days from which only unmasked days of silence count (detection.md §3)."""
 CLEAR_DAYS, CLEAR_ACTIVE = 14, 3
-"""Active days inside the last days that end a silence (signals.md, primitives)."""
+"""Active days inside the last days that end a silence (signals.md, primitives); fewer where the
+account's own rhythm has fewer, at least one, or a quiet customer's return would never count."""
 
 
 class SilenceParams(MetricParams):
@@ -105,7 +106,7 @@ class Silence:
         severity = np.full(len(told), SEVERITIES.index("high"), dtype=np.int8)
         return Verdicts(
             fires=told & (found.silent >= found.limit),
-            clears=told & (found.lately >= CLEAR_ACTIVE) & (found.silent < found.limit),
+            clears=told & (found.lately >= _returned(found)) & (found.silent < found.limit),
             told=told,
             severity=severity,
             because=lambda row: _because(series, params, row),
@@ -144,6 +145,12 @@ def _examine(series: Series, params: SilenceParams) -> _Found:
         limit=_limit(share, params),
         dense=dense,
     )
+
+
+def _returned(found: _Found) -> Floats:
+    """Return the active days of the last fourteen that show that an account is back."""
+    usual: Floats = np.rint(found.rhythm * (CLEAR_DAYS / RHYTHM_DAYS))
+    return np.clip(usual, 1.0, float(CLEAR_ACTIVE))
 
 
 def _limit(share: Floats, params: SilenceParams) -> Floats:

@@ -66,11 +66,14 @@ STORIES = [
     ("five active days", days((30, 0), (5, 1), (61, 0)), (), "fires"),  # q = 5/56: 60.2
     ("a young account: 5 days, then 61", days((5, 1), (61, 0)), (), "fires"),
     ("never active", days((206, 0)), (), "cannot tell"),
-    ("back for two days in 14", rhythm(*WEEKLY, silent=60) + days((1, 1), (12, 0), (1, 1)), (),
+    # 9 active days of the last 56: 2.25 of 14
+    ("back for one day, a weekly customer", rhythm(*WEEKLY, silent=60) + days((7, 1), (13, 0)), (),
      "quiet"),
-    ("back for three", rhythm(*WEEKLY, silent=60) + days((1, 1), (11, 0), (2, 1)), (), "clears"),
-    ("the third is 15 days old", rhythm(*WEEKLY, silent=60) + days((1, 1), (12, 0), (2, 1)), (),
-     "quiet"),
+    ("back for two", rhythm(*WEEKLY, silent=60) + days((7, 1), (12, 0), (1, 1)), (), "clears"),
+    ("back for one day, hardly ever active", rhythm(*WEEKLY, silent=60) + days((1, 1)), (),
+     "clears"),
+    ("a daily customer, back for two days", rhythm(*DAILY, silent=25) + days((2, 1)), (), "quiet"),
+    ("a daily customer, back for three", rhythm(*DAILY, silent=25) + days((3, 1)), (), "clears"),
 ]
 # fmt: on
 
