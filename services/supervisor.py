@@ -12,7 +12,7 @@ from pathlib import Path
 
 RESTART_CODES = frozenset({70, 75})
 """A bug or a lost broker, and no progress. Source: formats.md, exit codes."""
-GRACE_SECONDS = 9.0
+GRACE_SECONDS = 7.5
 """From SIGTERM to SIGKILL: everything has ended within 10 s of Ctrl-C (issue 3, point 3)."""
 LONGEST_WAIT_SECONDS = 30.0
 HEALTHY_SECONDS = 60.0
