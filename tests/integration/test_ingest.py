@@ -208,8 +208,8 @@ async def test_an_endless_body_gets_413_and_takes_no_memory(ours: Deployment) ->
     answers = await asyncio.gather(*(_endless(ingest.url, key) for _ in range(5)))
 
     assert [answer.split()[1] for answer, _ in answers] == [b"413"] * 5
-    # How much a client pushes until it looks at the answer is its own affair; here it is no end.
-    assert max(sent for _, sent in answers) < 1_000_000_000
+    # Some megabytes lie in the buffers of both kernels' sockets when the answer comes.
+    assert max(sent for _, sent in answers) < 30_000_000
     assert _resident_kilobytes(ingest.child.pid) - before < 100_000
     assert (await ingest.post([event("2")], key))[0] == 200
 
