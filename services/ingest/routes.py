@@ -1,11 +1,14 @@
 """HTTP of ingest: one route a format, one table from error to status."""
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Final
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from services.ingest.body import TooLarge, TooSlow, UnknownEncoding, Unreadable, Uploads
 from services.ingest.formats import cloudevents
@@ -26,6 +29,10 @@ ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
 
 REFUSED_BODY: Final[Mapping[str, int]] = {"unsupported_media": 415}
 """Status by reason; a limit of the body, 413, for the others."""
+
+
+LINGER_SECONDS: Final = 2.0
+LINGER_BYTES: Final = 8 * 1024 * 1024
 
 
 def create_app(intake: Intake, uploads: Uploads, health: Health) -> FastAPI:
@@ -64,12 +71,12 @@ def _events(intake: Intake, uploads: Uploads) -> APIRouter:
 async def _answer(_: Request, error: Exception) -> Response:
     status, code = ERRORS[type(error)]
     response = _json({"error": code, "detail": str(error)}, status)
+    if status == 413:
+        return _Lingering(response.body, status, media_type="application/json")
     if isinstance(error, Unavailable):
         response.headers["retry-after"] = str(error.retry_after)
     if status == 401:
         response.headers["www-authenticate"] = "Bearer"
-    # No `connection: close` after 413: closing while the client still sends resets the connection,
-    # and the client would never see the answer. The server discards the rest unread.
     if status == 408:
         response.headers["connection"] = "close"
     return response
@@ -80,6 +87,36 @@ async def _answer_refused(_: Request, error: Exception) -> Response:
     refused = error.refused
     content = {"error": refused.reason, "field": refused.field, "detail": refused.detail}
     return _json(content, REFUSED_BODY.get(refused.reason, 413))
+
+
+class _Lingering(Response):
+    """An answer to a body that is too long: given at once, then the connection is closed.
+
+    Closing while the client still sends would reset the connection, and it might never see the
+    answer; reading on would let it send without end. So a bounded part of the rest is thrown away.
+    Source: nginx, `lingering_close`.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        self.headers["connection"] = "close"
+        headers = self.raw_headers
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await _discard(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard(receive: Receive) -> None:
+    """Read on until the body's end, or as far as `LINGER_BYTES`; then wait for the client."""
+    room = LINGER_BYTES
+    while room > 0:
+        message = await receive()
+        room -= len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
+    await asyncio.get_running_loop().create_future()
 
 
 def _json(content: object, status: int) -> Response:
