@@ -1,4 +1,4 @@
-"""The records of `config.v1`, by key: rule sets, deployment mode, imports, API keys."""
+"""The records of `config.v1`, by key: rule sets, mode, imports, API keys, people, channels."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from .events.fields import Country, Text, Zone
+
 Instant = Annotated[datetime, Meta(tz=True)]
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)"
+"""No control characters: 0x1f parts the keys of a snapshot, a line break those of a header."""
+
+Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
+# The longest form of an IPv6 network, with an IPv4 address at its end, has 49 characters.
+Network = Annotated[str, Meta(min_length=1, max_length=49, pattern=r"^[0-9A-Fa-f:./]+$(?!\n)")]
 Mode = Literal["new", "importing", "live"]
 
 AWAITED: dict[Mode, str] = {
@@ -17,8 +25,13 @@ AWAITED: dict[Mode, str] = {
 
 MODE_KEY = "mode"
 IMPORT_KEY = "import"
+IMPORTED_PREFIX = "import/"
 RULES_PREFIX = "rules/"
 KEYS_PREFIX = "keys/"
+PERSON_PREFIX = "person/"
+CHANNEL_PREFIX = "channel/"
+HEALTH_PREFIX = "channel-health/"
+ROUTING_KEY = "routing"
 
 
 class RuleSetRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +50,7 @@ class ModeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest import: key `import`.
+    """The newest import: key `import`; one that is done also as `import/<digest>`.
 
     Attributes:
         run: Its number, from 1.
@@ -66,6 +79,88 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     created_at: Instant
     revoked_at: Instant | None = None
+
+
+class WorkingHours(msgspec.Struct, frozen=True, kw_only=True):
+    """When a person works (`directory.toml`).
+
+    Attributes:
+        days: Such as `mon-fri`.
+        start: Local time, `09:00`.
+        end: Local time, `18:00`.
+        timezone: IANA name.
+        country: ISO 3166, whose public holidays are free; None for none.
+    """
+
+    days: Annotated[str, Meta(min_length=1, max_length=60)]
+    start: Annotated[str, Meta(min_length=1, max_length=8)] = msgspec.field(name="from")
+    end: Annotated[str, Meta(min_length=1, max_length=8)] = msgspec.field(name="to")
+    timezone: Zone
+    country: Country | None = None
+
+
+class PersonRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of the company's own people: key `person/<id>`; names live here only.
+
+    Attributes:
+        id: As owners are named in events.
+        name: For people.
+        email: Address.
+        slack: Member id.
+        manager: Id of the person's manager.
+        hours: When the person works.
+    """
+
+    id: Id
+    name: Text
+    email: Annotated[str, Meta(min_length=1, max_length=320, pattern=PRINTABLE)] | None = None
+    slack: Id | None = None
+    manager: Id | None = None
+    hours: WorkingHours | None = None
+
+
+class RoutingRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How alerts find people: key `routing`.
+
+    Attributes:
+        signal_manager: Id of the person who gets what has no other owner.
+    """
+
+    signal_manager: Id | None = None
+
+
+class ChannelRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A channel (`channels.toml`): key `channel/<name>`.
+
+    Attributes:
+        name: Its name.
+        kind: A file name in `services/alerts/channels`.
+        url: Where it sends.
+        secret: Its secret, sealed under the deployment's secret key.
+        allow: Networks (CIDR) that it may reach although they are not public.
+        allow_http: Plain http, and any port.
+    """
+
+    name: Id
+    kind: Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[a-z0-9_]+$(?!\n)")]
+    url: Annotated[str, Meta(min_length=1, max_length=2_000, pattern=PRINTABLE)]
+    secret: Annotated[str, Meta(max_length=4_000)]
+    allow: Annotated[list[Network], Meta(max_length=100)] = msgspec.field(default_factory=list)
+    allow_http: bool = False
+
+
+class ChannelHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a channel's endpoint does: key `channel-health/<name>`; absent while all is well.
+
+    Attributes:
+        failing_since: Since when no attempt has succeeded.
+        disabled_at: When it was switched off; `ebbwatch channels enable` switches it on again.
+        reason: Why: `gone` (the endpoint answered 410) or `failing` (for five days).
+    """
+
+    failing_since: Instant | None = None
+    disabled_at: Instant | None = None
+    reason: Text | None = None
 
 
 class MetricFlags(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

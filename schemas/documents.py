@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.cloudevents import CloudEvent
 from schemas.config import RuleSetContent
-from schemas.events import COMPANY, EVERYBODY, EXTERNAL, SYSTEM, PersonJoined
+from schemas.events import COMPANY, EVENT_TYPES, EVERYBODY, EXTERNAL, SYSTEM, PersonJoined
 from schemas.topics import TOPICS
 
 Document = dict[str, Any]
@@ -51,9 +51,11 @@ def documents() -> dict[str, Document]:
 
 
 def _record_name(struct: Any) -> str:
-    """Name a record by its tag, else by its class in snake case."""
+    """Name a record by its tag unless an event has that, else by its class in snake case."""
     tag = struct.__struct_config__.tag
-    return str(tag or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", struct.__name__).lower())
+    if tag and tag not in EVENT_TYPES:
+        return str(tag)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(struct.__name__)).lower()
 
 
 def _document(name: str, body: Document) -> Document:

@@ -21,7 +21,7 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         index: Its place in the batch or envelope.
     """
 
-    stage: Literal["ingest", "detector"]
+    stage: Literal["ingest", "detector", "alerts"]
     reason: str
     detail: str
     raw: bytes

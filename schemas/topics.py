@@ -6,8 +6,17 @@ from types import MappingProxyType
 from typing import Final
 
 from .accounts import AccountDays, AccountSummary
-from .alerts import Alert
-from .config import ApiKey, ImportRecord, ModeRecord, RuleSetRecord
+from .cases import LogRecord
+from .config import (
+    ApiKey,
+    ChannelHealth,
+    ChannelRecord,
+    ImportRecord,
+    ModeRecord,
+    PersonRecord,
+    RoutingRecord,
+    RuleSetRecord,
+)
 from .envelope import BYTE_LIMIT
 from .rejects import Reject
 
@@ -93,18 +102,18 @@ ACCOUNTS = Topic(
 )
 ALERTS = Topic(
     name="alerts.v1",
-    holds="the alert log: raised, worsened, eased, cleared",
+    holds="the alert log: what rules raise, what people do, what channels answer",
     key="account",
     partitioned=True,
     config=_config(cleanup_policy="delete", retention_ms=_retain(timedelta(days=400))),
     producers=("detector", "alerts"),
     consumers=("alerts",),
-    schema=Alert,
+    schema=LogRecord,
 )
 CASES = Topic(
     name="cases.v1",
     holds="the alerts service's snapshot",
-    key="case, or `~ledger...`",
+    key="case, `<case>` 0x1f number for its timeline, or `~ledger`",
     partitioned=True,
     config=_config(**_COMPACT),
     producers=("alerts",),
@@ -112,13 +121,21 @@ CASES = Topic(
 )
 CONFIG = Topic(
     name="config.v1",
-    holds="rule sets by number, deployment mode, imports, API keys",
-    key="`rules/<n>`, `mode`, `import`, `keys/<id>`",
+    holds="rule sets by number, deployment mode, imports, API keys, people, routing, channels",
+    key="`rules/<n>`, `mode`, `import`, `import/<digest>`, `keys/<id>`, `person/<id>`, `routing`, "
+    "`channel/<name>`, `channel-health/<name>`",
     partitioned=False,
     config=_config(**_COMPACT),
-    producers=("cli",),
-    consumers=("ingest", "cli"),
-    schema=RuleSetRecord | ModeRecord | ImportRecord | ApiKey,
+    producers=("cli", "alerts"),
+    consumers=("ingest", "alerts", "cli"),
+    schema=RuleSetRecord
+    | ModeRecord
+    | ImportRecord
+    | ApiKey
+    | PersonRecord
+    | RoutingRecord
+    | ChannelRecord
+    | ChannelHealth,
 )
 REJECTS = Topic(
     name="rejects.v1",
@@ -126,7 +143,7 @@ REJECTS = Topic(
     key="source",
     partitioned=True,
     config=_config(cleanup_policy="delete", retention_ms=_retain(timedelta(days=14))),
-    producers=("ingest", "detector"),
+    producers=("ingest", "detector", "alerts"),
     consumers=("cli",),
     schema=Reject,
 )

@@ -7,9 +7,10 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from services.continuity import CannotOwn
 from services.detector.partition import Gap, Partition
 from services.detector.settings import DetectorSettings
-from services.detector.store import CannotOwn, Store
+from services.detector.store import Store
 from services.runtime import ExitCode, Health, die, get_logger
 from services.snapshots import LOAD_SECONDS, Fenced, LoadTooSlow
 

@@ -11,6 +11,9 @@ from services.detector.primitives.baseline import LAG, WEEKS, Baseline, detectab
 from services.detector.primitives.day import Bools, Floats
 from services.detector.primitives.fall import gain
 
+THURSDAY = 3
+"""Weekday of day 0, 1970-01-01; Monday is 0."""
+
 
 def iso(day: int) -> str:
     """Return a day since 1970-01-01 as an ISO date."""
@@ -72,6 +75,7 @@ def account(base: Baseline, drift_variance: Floats) -> dict[str, Any]:
         "dispersion": plain(base.dispersion[0]),
         "drift_sd": plain(np.sqrt(drift_variance[0])),
         "smallest_detectable_drop": plain(detectable(base, drift_variance)[0]),
+        "usual_week": _usual_week(base),
         "weekly": [_week(base, weeks_ago) for weeks_ago in range(7, -1, -1)],
     }
 
@@ -81,6 +85,12 @@ def since(base: Baseline, ages: Sequence[int]) -> str:
     rows = list(ages)
     best = int(np.argmax(gain(base, base.observed[rows], base.expected[rows])[:, 0]))
     return iso(base.day - rows[best] + 1)
+
+
+def _usual_week(base: Baseline) -> list[float | None]:
+    """Return what is usual on an open Monday, Tuesday ... Sunday."""
+    lags = [(base.day + THURSDAY - weekday) % 7 for weekday in range(7)]
+    return [plain(base.cap[0] * base.usual[lag, 0]) for lag in lags]
 
 
 def _week(base: Baseline, weeks_ago: int) -> dict[str, float | None]:

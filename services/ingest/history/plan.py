@@ -6,7 +6,14 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from schemas.config import IMPORT_KEY, MODE_KEY, ImportRecord, Mode, ModeRecord
+from schemas.config import (
+    IMPORT_KEY,
+    IMPORTED_PREFIX,
+    MODE_KEY,
+    ImportRecord,
+    Mode,
+    ModeRecord,
+)
 
 Values = Mapping[str, bytes]
 Record = TypeVar("Record", ImportRecord, ModeRecord)
@@ -55,7 +62,7 @@ def plan(found: Values, digest: str, now: datetime, *, again: bool = False) -> P
     history = mode(found) != "live"
     interrupted = last is not None and not last.done
     same = last is not None and last.digest == digest
-    if last is not None and interrupted and same and (history or not again):
+    if last is not None and interrupted and same:
         return _plan(last.run, digest, now, history, resumed=True)
     if last is not None and interrupted and history:
         return Refusal(
@@ -67,8 +74,9 @@ def plan(found: Values, digest: str, now: datetime, *, again: bool = False) -> P
             f"run {last.run} imported other files and was interrupted; import those files again "
             "to finish it, or give its rest up with --again"
         )
-    if last is not None and same and not again:
-        return Refusal(f"imported already as run {last.run}; --again counts it again")
+    before = last if same else _read(found, IMPORTED_PREFIX + digest, ImportRecord)
+    if before is not None and not again:
+        return Refusal(f"imported already as run {before.run}; --again counts it again")
     return _plan(1 if last is None else last.run + 1, digest, now, history, resumed=False)
 
 
@@ -92,7 +100,8 @@ def go_live(found: Values, now: datetime) -> tuple[Values, bool] | None:
 def _plan(run: int, digest: str, now: datetime, history: bool, *, resumed: bool) -> Plan:
     record = ImportRecord(run=run, digest=digest, done=False, at=now)
     begin = {IMPORT_KEY: msgspec.json.encode(record)}
-    done = {IMPORT_KEY: msgspec.json.encode(msgspec.structs.replace(record, done=True))}
+    ended = msgspec.json.encode(msgspec.structs.replace(record, done=True))
+    done = {IMPORT_KEY: ended, IMPORTED_PREFIX + digest: ended}
     if history:
         begin[MODE_KEY] = msgspec.json.encode(ModeRecord(mode="importing", at=now))
         done[MODE_KEY] = msgspec.json.encode(ModeRecord(mode="live", at=now))

@@ -4,7 +4,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.config import IMPORT_KEY, MODE_KEY, ImportRecord, ModeRecord
+from schemas.config import IMPORT_KEY, IMPORTED_PREFIX, MODE_KEY, ImportRecord, ModeRecord
 from services.ingest.history.files import digest, find
 from services.ingest.history.plan import Plan, Refusal, go_live, mode, plan
 
@@ -44,7 +44,7 @@ def deployed(state: str, last: ImportRecord | None = None) -> dict[str, bytes]:
         (deployed("live", run(1, "other", True)), False, 2, False, False),
         (deployed("live", run(4, "same", True)), True, 5, False, False),
         (deployed("live", run(4, "same", False)), False, 4, False, True),
-        (deployed("live", run(4, "same", False)), True, 5, False, False),
+        (deployed("live", run(4, "same", False)), True, 4, False, True),
         (deployed("live", run(4, "other", False)), True, 5, False, False),
     ],
 )
@@ -53,7 +53,8 @@ def test_an_import_is_a_new_run_or_goes_on_with_an_interrupted_one(
 ) -> None:
     decided = plan(found, "same", NOW, again=again)
     begun: dict[str, msgspec.Struct] = {IMPORT_KEY: run(run_number, "same", False)}
-    done: dict[str, msgspec.Struct] = {IMPORT_KEY: run(run_number, "same", True)}
+    ended = run(run_number, "same", True)
+    done: dict[str, msgspec.Struct] = {IMPORT_KEY: ended, f"{IMPORTED_PREFIX}same": ended}
     if history:
         begun[MODE_KEY] = ModeRecord(mode="importing", at=NOW)
         done[MODE_KEY] = ModeRecord(mode="live", at=NOW)
@@ -65,6 +66,12 @@ def test_an_import_is_a_new_run_or_goes_on_with_an_interrupted_one(
     "found, again, words",
     [
         (deployed("live", run(2, "same", True)), False, "imported already as run 2; --again"),
+        (
+            deployed("live", run(3, "other", True))
+            | records(**{f"{IMPORTED_PREFIX}same": run(2, "same", True)}),
+            False,
+            "imported already as run 2; --again",
+        ),
         (deployed("importing", run(1, "other", False)), False, "`ebbwatch live`"),
         (deployed("importing", run(1, "other", False)), True, "`ebbwatch live`"),
         (deployed("live", run(3, "other", False)), False, "run 3 imported other files"),

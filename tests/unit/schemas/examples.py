@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 import schemas
 from schemas import cloudevents
-from schemas.alerts import Alert
+from schemas.cases import LogRecord
 from schemas.documents import documents, records
 from schemas.events import EXTERNAL, SYSTEM
 
@@ -70,7 +70,7 @@ def judge(type_name: str, raw: bytes) -> Any:
 
 
 DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
-    name: msgspec.json.Decoder(Alert if name.startswith("alert.") else struct)
+    name: msgspec.json.Decoder(LogRecord if struct in LogRecord.__args__ else struct)
     for name, struct in {**SYSTEM, **RECORDS}.items()
 }
 

@@ -190,10 +190,18 @@ def test_unknown_fields_are_ignored_everywhere() -> None:
 def test_the_records_are_those_that_the_topics_declare_and_what_a_rule_set_contains() -> None:
     assert sorted(RECORDS) == [
         *("account_days", "account_summary", "alert.cleared", "alert.eased", "alert.raised"),
-        *("alert.worsened", "api_key", "import_record", "mode_record", "reject"),
-        *("rule_set_content", "rule_set_record"),
+        *("alert.worsened", "api_key", "case.acknowledged", "case.assigned", "case.commented"),
+        *("case.reopened", "case.resolved", "case.snoozed", "channel_health", "channel_record"),
+        *("feedback_record", "import_record", "mode_record", "notice.delivered", "notice.failed"),
+        *("notice.intended", "person_record", "reject", "routing_record", "rule_set_content"),
+        "rule_set_record",
     ]
     assert VALIDATORS.keys() == DOCUMENTS.keys()
+
+
+def test_a_record_that_shares_its_type_with_an_event_is_described_under_its_own_name() -> None:
+    assert DOCUMENTS["feedback.given"]["description"] == "A person judged an alert."
+    assert DOCUMENTS["feedback_record"]["properties"]["type"] == {"const": "feedback.given"}
 
 
 def test_the_command_refuses_an_argument_that_it_does_not_know(

@@ -167,6 +167,7 @@ def test_the_evidence_holds_every_number_that_is_said() -> None:
     assert weekly[4:] == [{"observed": 420.0, "expected": 700.0}] * 3 + [
         {"observed": 360.0, "expected": 600.0}  # lag 5
     ]
+    assert said.pop("usual_week") == [100.0] * 7
     assert said == {
         "window": {"from": "2026-04-19", "to": "2026-05-16", "days_used": 27},
         "baseline": {"from": "2025-10-19", "to": "2026-04-18", "days_used": 181},
@@ -232,3 +233,11 @@ def test_it_is_a_primitive_of_days() -> None:
     assert primitive.Params.model_validate({"metric": "@meaningful"}) == DropParams(
         metric="@meaningful"
     )
+
+
+def test_the_usual_week_begins_with_monday() -> None:
+    # DAY is 2026-05-16, a Saturday, and thirty whole weeks end with it: the first is a Sunday.
+    from_sunday = [7.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    history = days(*[(1, from_sunday[k % 7]) for k in range(210)])
+    usual = Drop.judge(series(history), PARAMS).because(0)["usual_week"]
+    assert usual == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]

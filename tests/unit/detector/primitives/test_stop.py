@@ -97,6 +97,7 @@ def test_the_evidence_holds_every_number_that_is_said() -> None:
     # DAY is 2026-05-16; the 15th is masked, so seven days reach back to the 9th
     said = Stop.judge(series(days((202, 100), (8, 0)), masked=(1,)), PARAMS).because(0)
     assert len(said.pop("weekly")) == 8
+    assert said.pop("usual_week") == [100.0] * 7
     assert said == {
         "window": {"from": "2026-05-09", "to": "2026-05-16", "days_used": 7},
         "baseline": {"from": "2025-10-19", "to": "2026-04-18", "days_used": 182},
