@@ -7,6 +7,7 @@ SHELL := bash
 PYTHON := .venv/bin/python
 VENV := .venv/.stamp
 JARS := .ebbwatch/kafka/.stamp
+BESIDE := .ebbwatch/.tests-stamp
 # With a Kafka of one's own neither Java nor Maven is asked for.
 DEMO_KAFKA = $(if $(EBBWATCH_KAFKA),,$(JARS))
 TEST_KAFKA = $(if $(EBBWATCH_TEST_KAFKA),,$(JARS))
@@ -31,10 +32,10 @@ types: $(VENV) ## types (mypy, strict)
 floors: $(VENV) ## which module may import which (import-linter)
 	.venv/bin/lint-imports
 
-test: $(VENV) $(TEST_KAFKA) ## all tests and examples; some of them: make test ARGS=tests/unit
+test: $(VENV) $(TEST_KAFKA) $(BESIDE) ## all tests and examples; some of them: make test ARGS=tests/unit
 	$(PYTHON) -m pytest $(or $(ARGS),--doctest-modules schemas services tests)
 
-check: $(VENV) $(TEST_KAFKA) ## the gate: lint, types, floors, test
+check: $(VENV) $(TEST_KAFKA) $(BESIDE) ## the gate: lint, types, floors, test
 	@for gate in lint types floors test; do \
 	  printf '== %s\n' "$$gate"; \
 	  $(MAKE) --no-print-directory "$$gate" ARGS=; \
@@ -61,3 +62,6 @@ $(VENV): requirements-dev.lock pyproject.toml
 
 $(JARS): deploy/kafka/pom.xml
 	@deploy/setup.sh kafka
+
+$(BESIDE): deploy/setup.sh tests/acceptance/verifiers/package-lock.json
+	@deploy/setup.sh tests

@@ -2,6 +2,7 @@
 # Brings one machine to where `ebbwatch` runs; `make` calls it when something is missing.
 #   deploy/setup.sh venv    .venv with what requirements-dev.lock names, and the project in it
 #   deploy/setup.sh kafka   the broker's jars in .ebbwatch/kafka/lib, with a Java 17 or newer
+#   deploy/setup.sh tests   what only the tests need: Chromium, Redis, Node and its verifiers
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -76,8 +77,23 @@ fetch_kafka() {
   touch .ebbwatch/kafka/.stamp
 }
 
+# What the tests drive or are compared with. Python's packages come with the venv.
+install_for_tests() {
+  local remedy=() verifiers=.ebbwatch/node
+  command -v chromium >/dev/null || install_packages "Chromium" chromium
+  command -v redis-server >/dev/null || install_packages "Redis (redis-server)" redis-server
+  command -v npm >/dev/null || install_packages "Node and npm" nodejs npm
+  say "installing the webhook verifiers of tests/acceptance/verifiers into $verifiers"
+  mkdir -p "$verifiers"
+  cp tests/acceptance/verifiers/package.json tests/acceptance/verifiers/package-lock.json \
+    tests/acceptance/verifiers/.npmrc "$verifiers"
+  npm ci --prefix "$verifiers" --no-audit --no-fund --ignore-scripts --silent >&2
+  touch .ebbwatch/.tests-stamp
+}
+
 case ${1:-} in
   venv) make_venv ;;
   kafka) fetch_kafka ;;
-  *) sed -n '2,4p' "$0" >&2; exit 2 ;;
+  tests) install_for_tests ;;
+  *) sed -n '2,5p' "$0" >&2; exit 2 ;;
 esac

@@ -2,7 +2,19 @@
 
 import typer
 
-from services.commands import accounts, alerts, config, demo, history, keys, platform, rules, send
+from services.commands import (
+    accounts,
+    alerts,
+    channels,
+    config,
+    demo,
+    history,
+    keys,
+    platform,
+    routes,
+    rules,
+    send,
+)
 from services.commands import topics as topics_commands
 from services.runtime import version
 
@@ -25,6 +37,8 @@ app.add_typer(rules.app, name="rules")
 app.add_typer(keys.app, name="keys")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(channels.app, name="channels")
+app.add_typer(routes.app, name="routes")
 
 
 @app.command(name="version")

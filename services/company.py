@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from schemas.config import Input, MetricFlags, RuleSetContent
 from services import company_files
+from services.company_desk import DeskFiles, read_desk
 from services.company_files import File, Problem, checked
 from services.company_rules import Placed, check
 from services.detector import packs
@@ -38,11 +39,13 @@ class Company:
         content: Complete: what `ebbwatch config apply` puts in force.
         cases: Cases of the company's own rules; those of the packs are tests of the product.
         warnings: What has no effect, or what a careful author would add.
+        desk: People, routing and channels; not part of the rule set, because no fold reads them.
     """
 
     content: RuleSetContent
     cases: tuple[RuleCase, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    desk: DeskFiles = field(default_factory=DeskFiles)
 
 
 class _Part(BaseModel):
@@ -52,6 +55,7 @@ class _Part(BaseModel):
 class _CompanyFile(_Part):
     packs: tuple[str, ...] = ("core",)
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    signal_manager: str | None = None
 
 
 class _RulesFile(_Part):
@@ -132,9 +136,10 @@ def read_company(folder: Path | None, formats: Collection[str]) -> Company | lis
         currency=company.currency,
     )
     reading.problems.extend(check(content, rules, overrides))
+    desk = read_desk(reading.files, folder, company.signal_manager, reading.problems)
     if reading.problems:
         return sorted(set(reading.problems))
-    return Company(content, tuple(cases), tuple(sorted(reading.warnings)))
+    return Company(content, tuple(cases), tuple(sorted(reading.warnings)), desk)
 
 
 def shipped() -> Company:

@@ -20,7 +20,7 @@ NAMES = (
     "directory.toml",
     "channels.toml",
 )
-"""Every file that means something (formats.md); the last two are only read as TOML for now."""
+"""Every file that means something (formats.md)."""
 
 SIZE_LIMIT = 1_000_000
 """Bytes of one file; a rule set travels through the log, and people read it."""

@@ -11,7 +11,8 @@ import typer
 from schemas.alerts import Alert, AlertCleared, AlertEased, AlertRaised, AlertWorsened
 from services import wording
 from services.alert_log import AlertLog, AlertsUnavailable, Logged, opened
-from services.alerts.open_alerts import Standing, fold, ranked
+from services.alerts.cases.open_alerts import fold, ranked
+from services.alerts.cases.standing import Standing
 from services.commands.terminal import fail, read_settings
 from services.settings import ServiceSettings
 

@@ -1,7 +1,7 @@
-"""`ebbwatch config check` and `apply`: a company's files, and the rule set that is made of them."""
+"""`ebbwatch config check` and `apply`: a company's files, and what is put in force of them."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from schemas.config import RULES_PREFIX, RuleSetContent, RuleSetRecord
-from services.commands.terminal import fail, read_settings
+from services.commands.terminal import fail, pepper, read_settings
 from services.config_log import ConfigConflict, ConfigLog, ConfigUnavailable
 from services.settings import ConfigurationError, ServiceSettings
 from services.wording import counted, listed
@@ -37,18 +37,28 @@ def check(folder: Folder = None) -> None:
 
 @app.command()
 def apply(folder: Folder = None) -> None:
-    """Put the company's files in force as a new numbered rule set, if nothing is wrong."""
+    """Put the company's files in force, if nothing is wrong: a numbered rule set, and the desk.
+
+    The desk are people, routing and channels. What the files do not name any more is deleted.
+    """
+    from services.commands.applying import apply_company
+    from services.sealing import Sealer
+
     settings = read_settings(ServiceSettings)
     company = _checked(folder or settings.config_dir)
+    sealer = Sealer(pepper(settings)) if company.desk.channels else None
     log = ConfigLog(settings.kafka, settings.prefix)
     try:
-        record, new = asyncio.run(apply_content(log, company.content, datetime.now(UTC)))
+        applied = asyncio.run(apply_company(log, company, sealer, datetime.now(UTC)))
     except (ConfigConflict, ConfigUnavailable) as error:
         fail(str(error))
-    if new:
-        typer.echo(f"rule set {record.n} is in force: {describe(company)}")
+    if applied.new:
+        typer.echo(f"rule set {applied.record.n} is in force: {describe(company)}")
     else:
-        typer.echo(f"rule set {record.n} says the same already; nothing was written")
+        nothing = "" if applied.desk else "; nothing was written"
+        typer.echo(f"rule set {applied.record.n} says the same already{nothing}")
+    for line in applied.desk:
+        typer.echo(line)
 
 
 async def apply_content(
@@ -68,18 +78,34 @@ async def apply_content(
         ConfigConflict: Another command wrote one in between: nothing of ours was written.
         ConfigUnavailable: Kafka does not answer, or the topic does not exist.
     """
-    newest = newest_rules(await log.read())
+    record, new = next_rules(await log.read(), content, now)
+    if new:
+        await log.write(f"{RULES_PREFIX}{record.n}", msgspec.json.encode(record), expect=None)
+    return record, new
+
+
+def next_rules(
+    found: Mapping[str, bytes], content: RuleSetContent, now: datetime
+) -> tuple[RuleSetRecord, bool]:
+    """Return the newest rule set if it says the same already; else the one after it, and True.
+
+    Args:
+        found: The newest value of every key of `config.v1`.
+        content: A rule set in which nothing is wrong.
+        now: Aware UTC.
+    """
+    newest = newest_rules(found)
     text = msgspec.json.encode(content, order="sorted").decode()
     if newest is not None and newest.content == text:
         return newest, False
     n = newest.n + 1 if newest is not None else 1
-    record = RuleSetRecord(n=n, content=text, applied_at=now)
-    await log.write(f"{RULES_PREFIX}{n}", msgspec.json.encode(record), expect=None)
-    return record, True
+    return RuleSetRecord(n=n, content=text, applied_at=now), True
 
 
 async def ensure_rules(log: ConfigLog, folder: Path | None, now: datetime) -> RuleSetRecord:
-    """Return the newest rule set; where there is none, put the company's files in force.
+    """Return the newest rule set; where there is none, put the one of the company's files in force.
+
+    People and channels are left to `ebbwatch config apply`, which can seal their secrets.
 
     Args:
         log: The deployment's configuration.
@@ -102,7 +128,7 @@ async def ensure_rules(log: ConfigLog, folder: Path | None, now: datetime) -> Ru
     return (await apply_content(log, company.content, now))[0]
 
 
-def newest_rules(found: dict[str, bytes]) -> RuleSetRecord | None:
+def newest_rules(found: Mapping[str, bytes]) -> RuleSetRecord | None:
     """Return the rule set with the greatest number among the records of `config.v1`."""
     numbers = [
         int(number)
@@ -136,6 +162,10 @@ def describe(company: "Company") -> str:
         parts.append(counted(len(company.content.overrides), "override"))
     if company.content.inputs:
         parts.append(counted(len(company.content.inputs), "input"))
+    if company.desk.people:
+        parts.append(counted(len(company.desk.people), "person", "people"))
+    if company.desk.channels:
+        parts.append(counted(len(company.desk.channels), "channel"))
     if company.cases:
         parts.append(f"{counted(len(company.cases), 'case')} of your own played")
     return ", ".join(parts)

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import math
+import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,12 +17,16 @@ import typer
 from schemas.alerts import Alert, AlertRaised
 from services import topic_admin
 from services.alert_log import opened
-from services.alerts.open_alerts import fold
+from services.alerts.cases.open_alerts import fold
+from services.alerts.channels import webhook
 from services.commands.alerts import render
-from services.commands.config import apply_content, describe, formats
+from services.commands.applying import apply_company
+from services.commands.channels import SECRET_BYTES
+from services.commands.config import describe, formats
 from services.commands.demo_data import DemoFiles, write_history
+from services.commands.demo_sink import Sink
 from services.commands.demo_stage import DemoError, Services, clock_age, ready, running_services
-from services.commands.demo_story import Step, digest, steps, suggestions
+from services.commands.demo_story import CHANNELS, Step, digest, steps, suggestions
 from services.commands.history import import_files
 from services.commands.keys import create_key, write_key
 from services.commands.send import send_events
@@ -28,6 +34,7 @@ from services.commands.terminal import pepper
 from services.company import read_company
 from services.config_log import ConfigLog
 from services.ingest.history.importer import Progress
+from services.sealing import Sealer
 from services.settings import ServiceSettings, load_settings
 from services.wording import counted
 
@@ -70,41 +77,46 @@ class Play:
         self._settings = load_settings(ServiceSettings, environ)
         self._heard: list[Alert] = []
         self._key = ""
+        self._secret = webhook.make_secret(os.urandom(SECRET_BYTES))
+        self._sink = Sink(self._secret)
 
     async def run(self, *, headless: bool) -> dict[str, Any]:
         """Play the demo; a person ends it, or with `headless` the end of the story.
 
         Returns:
-            How many accounts and events, alerts by rule, seconds.
+            How many accounts and events, alerts by rule, notices delivered, seconds.
 
         Raises:
             DemoError: It cannot go on.
         """
-        await self._set_up()
         log = self._folder / "services.log"
-        self._say(f"starting ingest and detector; their log is {log}")
-        with running_services(self._environ, log) as services:
-            files, progress = await self._import()
-            async with self._listening():
-                await self._catch_up(services)
-                typer.echo("\n" + digest(fold(self._heard).values()) + "\n")
-                story = steps(files.names)
-                await self._tell(story, services, headless)
-                seconds = round(self._say.seconds, 1)
-                if not headless:
-                    # A person ends it with Ctrl-C, and that is no failure.
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await self._go_on(services)
+        async with self._sink.listening() as receiver:
+            await self._set_up(receiver)
+            self._say(f"starting ingest, detector and alerts; their log is {log}")
+            with running_services(self._environ, log) as services:
+                files, progress = await self._import()
+                async with self._listening():
+                    await self._catch_up(services)
+                    typer.echo("\n" + digest(fold(self._heard).values()) + "\n")
+                    story = steps(files.names)
+                    await self._tell(story, services, headless)
+                    seconds = round(self._say.seconds, 1)
+                    if not headless:
+                        typer.echo(suggestions(self._folder, services.alerts, receiver))
+                        # A person ends it with Ctrl-C, and that is no failure.
+                        with contextlib.suppress(asyncio.CancelledError):
+                            await self._go_on(services)
         raised = [one for one in self._heard if isinstance(one, AlertRaised)]
         return {
             "accounts": files.accounts,
             "events": progress.events + len(story),
             "alerts_by_rule": dict(sorted(Counter(one.rule for one in raised).items())),
+            "delivered": self._sink.delivered,
             "seconds": seconds,
         }
 
-    async def _set_up(self) -> None:
-        """Create topics, rules and a key on a deployment that must be empty."""
+    async def _set_up(self, receiver: str) -> None:
+        """Create topics, rules, people, a channel and a key on a deployment that must be empty."""
         known = self._settings
         await topic_admin.apply(known.kafka, known.prefix, known.partitions)
         config = ConfigLog(known.kafka, known.prefix)
@@ -113,13 +125,22 @@ class Play:
                 f"the deployment {known.prefix!r} at {known.kafka} is not empty, and the demo "
                 "begins from nothing; name another with EBBWATCH_PREFIX"
             )
-        company = read_company(self._source / "config", formats())
+        company = read_company(self._write_config(receiver), formats())
         if isinstance(company, list):
             raise DemoError("\n".join(map(str, company)))
-        record, _ = await apply_content(config, company.content, datetime.now(UTC))
-        self._say(f"topics are made; rule set {record.n} is in force: {describe(company)}")
-        self._key = await create_key(config, pepper(known), "*", "demo")
+        secret_key = pepper(known)
+        applied = await apply_company(config, company, Sealer(secret_key), datetime.now(UTC))
+        self._say(f"topics are made; rule set {applied.record.n} is in force: {describe(company)}")
+        self._key = await create_key(config, secret_key, "*", "demo")
         write_key(self._folder / "key", self._key)
+
+    def _write_config(self, receiver: str) -> Path:
+        """Return the demo's company files, with a channel to the demo's own receiver."""
+        folder = self._folder / "config"
+        shutil.copytree(self._source / "config", folder)
+        (folder / "crm.secret").write_text(self._secret)
+        (folder / "channels.toml").write_text(CHANNELS.format(url=receiver))
+        return folder
 
     async def _import(self) -> tuple[DemoFiles, Progress]:
         today = datetime.now(UTC).date()
@@ -184,6 +205,9 @@ class Play:
                 took = time.monotonic() - began
                 self._say(f"alert, {took:.2f} s after the event was sent:")
                 typer.echo(f"\n{render(alert)}\n")
+                await self._delivered(alert, services)
+                took = time.monotonic() - began
+                self._say(f"the webhook has it {took:.2f} s after the event, for the owner")
             if not headless:
                 await asyncio.sleep(READING_SECONDS)
 
@@ -200,9 +224,14 @@ class Play:
         await self._until(heard, services, f"rule {step.rule} has not answered")
         return found()[0]
 
+    async def _delivered(self, alert: Alert, services: Services) -> None:
+        async def received() -> bool:
+            return self._sink.has(alert.account, alert.rule)
+
+        await self._until(received, services, "the webhook has not received the alert")
+
     async def _go_on(self, services: Services) -> None:
         """Show what else arises, until a person ends it."""
-        typer.echo(suggestions(self._folder))
         shown = len(self._heard)
         while True:
             services.check()

@@ -17,6 +17,7 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 from services import local, tether
+from services.alerts.settings import AlertsSettings
 from services.daemon import HOST
 from services.detector.settings import DetectorSettings
 from services.ingest.settings import IngestSettings
@@ -72,7 +73,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 class Services:
-    """Ingest and one detector under their supervisor, as a child that cannot outlive this process.
+    """The services under their supervisor, as a child that cannot outlive this process.
 
     Args:
         environ: Their environment.
@@ -83,6 +84,7 @@ class Services:
         self._log = log
         self.ingest = _free("INGEST", load_settings(IngestSettings, environ).ingest_port)
         self.detector = _free("DETECTOR", load_settings(DetectorSettings, environ).detector_port)
+        self.alerts = _free("ALERTS", load_settings(AlertsSettings, environ).alerts_port)
         own = (sys.executable, "-I", "-S", str(tether.__file__), str(os.getpid()))
         with log.open("wb") as lines:
             self._process = subprocess.Popen(
@@ -140,12 +142,15 @@ def _free(service: str, port: int) -> str:
 
 
 def ready(services: Services) -> bool:
-    """Tell whether ingest says that it is ready."""
+    """Tell whether ingest and alerts say that they are ready."""
     try:
-        with urlopen(f"{services.ingest}/readyz", timeout=2) as answer:
-            return bool(json.load(answer)["ready"])
+        for address in (services.ingest, services.alerts):
+            with urlopen(f"{address}/readyz", timeout=2) as answer:
+                if not json.load(answer)["ready"]:
+                    return False
     except (URLError, OSError, ValueError):
         return False
+    return True
 
 
 def clock_age(services: Services, partitions: int) -> float | None:

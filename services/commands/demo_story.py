@@ -7,9 +7,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.alerts.open_alerts import Standing, ranked
+from services.alerts.cases.open_alerts import ranked
+from services.alerts.cases.standing import Standing
 from services.commands.alerts import render
-from services.commands.demo_data import CHAMPION, CHAMPION_PERSON
+from services.commands.demo_data import CHAMPION, CHAMPION_PERSON, DEAD_API
 from services.wording import counted
 
 PAYER: Final = "hotel-h14"
@@ -21,6 +22,16 @@ Ebbwatch tells the owner of an account, early and with reasons, that revenue is 
 This demo plays real activity of five public sources (demo/README.md names them and their
 licences), moved by whole weeks so that it ends yesterday. What is made up: names, owners, revenue,
 renewal dates, the persons, one API that died last week, and the live events at the end."""
+
+
+CHANNELS: Final = """\
+[channel.crm]
+kind = "webhook"
+url = "{url}"
+secret_file = "crm.secret"
+allow = ["127.0.0.0/8"]    # the receiver of the demo is on this machine
+allow_http = true
+"""
 
 
 class Step(NamedTuple):
@@ -100,16 +111,24 @@ def _event(number: str, type: str, subject: str, data: Mapping[str, object]) -> 
     return msgspec.json.encode(outer | {"subject": subject, "data": data})
 
 
-def suggestions(folder: Path) -> str:
-    """Return what a person may try next.
+def suggestions(folder: Path, console: str, receiver: str) -> str:
+    """Return what a person may look at and try next.
 
     Args:
         folder: The demo's own folder.
+        console: Address of the console.
+        receiver: Address of the webhook's receiver.
     """
     event = {"specversion": "1.0", "id": "mine-N", "source": "me", "type": "payment.failed"}
     data = {"payment": "p-1", "amount": 120_000, "currency": "USD"}
     text = msgspec.json.encode(event | {"subject": "stations-polk", "data": data}).decode()
     return f"""\
+Look, in a browser:
+  {console}/                          the inbox: who needs you, and why; j k o a s r ? are its keys
+  {console}/accounts/{DEAD_API}   usage that stopped: chart, reason, timeline, buttons
+  {console}/accounts/{CHAMPION}     the champion who has just left
+  {receiver}                         what the webhook received, each signature checked
+
 Try, in another terminal, in this folder:
   .venv/bin/ebbwatch alerts list
   .venv/bin/ebbwatch accounts show {CHAMPION}

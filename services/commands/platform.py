@@ -16,7 +16,7 @@ from services.settings import ServiceSettings
 
 local = typer.Typer(help="Apache Kafka and Valkey on this machine.", no_args_is_help=True)
 
-Service = Literal["ingest", "detector"]
+Service = Literal["ingest", "detector", "alerts"]
 
 
 @local.command()
@@ -70,14 +70,14 @@ def run(
 
     mode = asyncio.run(_mode())
     awaited = f": {AWAITED[mode]}" if mode in AWAITED else ""
-    typer.echo(f"starting ingest and {detectors} detector(s); mode {mode}{awaited}")
+    typer.echo(f"starting ingest, {detectors} detector(s) and alerts; mode {mode}{awaited}")
     code = supervise(commands(detectors), environment(), _print_line)
     raise typer.Exit(code)
 
 
 def serve(
-    service: Annotated[Service, typer.Argument(help="ingest or detector.")],
-    number: Annotated[int, typer.Option(min=0, max=999, help="Which detector, from 0.")] = 0,
+    service: Annotated[Service, typer.Argument(help="ingest, detector or alerts.")],
+    number: Annotated[int, typer.Option(min=0, max=999, help="Which of several, from 0.")] = 0,
 ) -> None:
     """Run one service in the foreground."""
     raise typer.Exit(_main(service, number, environment()))
@@ -93,26 +93,35 @@ def commands(detectors: int) -> dict[str, list[str]]:
     found = {"ingest": [*start, "ingest"]}
     for number in range(detectors):
         found[f"detector-{number}"] = [*start, "detector", "--number", str(number)]
+    found["alerts"] = [*start, "alerts"]
     return found
 
 
 def _main(service: Service, number: int, environ: Mapping[str, str]) -> int:
+    numbered = {**_numbered(service, number), **environ}
     if service == "ingest":
         from services.ingest.app import main as ingest
 
-        return ingest(environ)
+        return ingest(numbered)
+    if service == "alerts":
+        from services.alerts.app import main as alerts
+
+        return alerts(numbered)
     from services.detector.app import main as detector
 
-    return detector(_numbered(number, environ))
+    return detector(numbered)
 
 
-def _numbered(number: int, environ: Mapping[str, str]) -> dict[str, str]:
-    """Give each detector of one machine a port and a name of its own."""
-    named = {
-        "EBBWATCH_DETECTOR_PORT": str(8610 + number),
-        "EBBWATCH_DETECTOR_INSTANCE": f"detector-{number}",
-    }
-    return {**named, **environ}
+def _numbered(service: Service, number: int) -> dict[str, str]:
+    """Give each of several on one machine a port, and each detector a name of its own."""
+    if service == "alerts":
+        return {"EBBWATCH_ALERTS_PORT": str(8601 + number)}
+    if service == "detector":
+        return {
+            "EBBWATCH_DETECTOR_PORT": str(8610 + number),
+            "EBBWATCH_DETECTOR_INSTANCE": f"detector-{number}",
+        }
+    return {}
 
 
 async def _mode() -> Mode:

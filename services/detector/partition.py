@@ -117,8 +117,8 @@ class Partition:
 
     @property
     def urgent(self) -> bool:
-        """Whether an alert waits for a flush."""
-        return bool(self._pending.alerts)
+        """Whether something waits for a flush that people are to see at once, such as an alert."""
+        return self._pending.urgent
 
     @property
     def counts(self) -> Counter[tuple[str, ...]]:
@@ -323,7 +323,8 @@ class Partition:
         self._docket.opened_at = at.appended
 
     def _show_all_months(self) -> None:
-        """Write the last month of imported history, which no closing has shown."""
+        """Write the last month of imported history, which no closing has shown, and soon."""
+        self._pending.urgent = True
         today = self.ledger.record.clock // DAY_US
         last_month = summary.month_start(today) - 1
         for account in self.accounts.values():

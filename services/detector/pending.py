@@ -40,6 +40,7 @@ class Pending:
         alerts: Alert records.
         counts: What happened since the start, by (what, labels...); for metrics.
         failures: Rules and folds that raised; whoever logs them empties the list.
+        urgent: Whether something waits that people are to see at once, such as an alert.
     """
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class Pending:
         self.alerts: list[Alert] = []
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.failures: list[Failure] = []
+        self.urgent = False
         self._rejects: list[Reject] = []
         self._caused: list[int] = []
 
@@ -79,6 +81,7 @@ class Pending:
         for reason in judgement.held_back:
             self.counts["suppressed", reason] += 1
         self.alerts.extend(judgement.alerts)
+        self.urgent |= bool(judgement.alerts)
         self.failures.extend(judgement.failures)
 
     def cut(self, ledger: Ledger, accounts: dict[str, Account]) -> Cut:
@@ -97,6 +100,6 @@ class Pending:
         months = [(accounts[subject], first) for subject, first in sorted(self.months)]
         shown = summary.records(self.accounts.values(), months, stamp)
         cut = Cut(stamp, changed, shown, self.alerts, self._rejects, self._caused)
-        self.accounts, self.months = {}, set()
+        self.accounts, self.months, self.urgent = {}, set(), False
         self.alerts, self._rejects, self._caused = [], [], []
         return cut

@@ -1,13 +1,8 @@
 """Follows `config.v1`: the mode, the newest rule set, the API keys."""
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from schemas.config import (
     KEYS_PREFIX,
@@ -20,13 +15,8 @@ from schemas.config import (
     RuleSetContent,
     RuleSetRecord,
 )
+from services.config_follower import ConfigFollower
 from services.ingest import markers
-from services.kafka_clients import Pulse, close
-from services.runtime import get_logger
-
-BACK_OFF_SECONDS: Final = 1.0
-
-_log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,7 +84,7 @@ def _marked(
     return {**known, marker.topic: known.get(marker.topic, frozenset()) | {marker.partition}}
 
 
-class Follower:
+class Follower(ConfigFollower[Configuration]):
     """Keeps a `Configuration` up to date.
 
     Args:
@@ -103,70 +93,9 @@ class Follower:
     """
 
     def __init__(self, kafka: str, topic: str) -> None:
-        self.configuration = Configuration()
-        self.ready = asyncio.Event()
-        self._kafka = kafka
-        self._topic = topic
-        self._callbacks: list[Callable[[Configuration], None]] = []
+        super().__init__(kafka, topic, Configuration(), fold)
 
-    def subscribe(self, callback: Callable[[Configuration], None]) -> None:
-        """Call back now, if the topic has been read to its end, and after every change."""
-        self._callbacks.append(callback)
-        if self.ready.is_set():
-            callback(self.configuration)
-
-    async def run(self) -> None:
-        """Follow until cancelled; a broken connection is taken up again from the beginning."""
-        while True:
-            try:
-                await self._follow()
-            except (KafkaError, OSError, TimeoutError) as error:
-                _log.warning("configuration cannot be read", topic=self._topic, error=repr(error))
-            await asyncio.sleep(BACK_OFF_SECONDS)
-
-    async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka,
-            group_id=None,
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            # Not seek_to_beginning: aiokafka 0.14 loses it to the reset that runs meanwhile.
-            auto_offset_reset="earliest",
-        )
-        try:
-            await consumer.start()
-            await self._read(consumer, TopicPartition(self._topic, 0))
-        finally:
-            await close(consumer.stop)
-
-    async def _read(self, consumer: Any, partition: TopicPartition) -> None:
-        consumer.assign([partition])
-        end = (await consumer.end_offsets([partition]))[partition]
-        # Until the end is reached the old state holds: half a configuration must not show.
-        state = Configuration()
-        pulse = Pulse(asyncio.get_running_loop().time)
-        while True:
-            for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, []):
-                state = _apply(state, record)
-            pulse.check(consumer)
-            # Compared with the position, because transaction markers are passed silently.
-            if await consumer.position(partition) >= end:
-                self._show(state)
-
-    def _show(self, state: Configuration) -> None:
-        if state is self.configuration or (self.ready.is_set() and state == self.configuration):
-            return
-        self.configuration = state
-        self.ready.set()
-        for callback in self._callbacks:
-            callback(state)
-
-
-def _apply(state: Configuration, record: Any) -> Configuration:
-    key = (record.key or b"").decode(errors="replace")
-    try:
-        return fold(state, key, record.value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        # The newest readable value stays in force.
-        _log.error("configuration record ignored", key=key, offset=record.offset, error=str(error))
-        return state
+    @property
+    def configuration(self) -> Configuration:
+        """What the topic says; what a new deployment begins with until it has been read."""
+        return self.state

@@ -22,7 +22,7 @@ import pytest
 from services import local
 from services.local_kafka import Kafka
 from services.runtime import ExitCode
-from tests.bench import detector_alone, http_batches, input_to_state
+from tests.bench import desk, detector_alone, http_batches, input_to_state
 from tests.bench.beside import measure_peer
 from tests.bench.figure import BenchError, Figure, Setting, tell
 from tests.platform import JARS, free_ports
@@ -35,6 +35,7 @@ FIGURES: Final[Mapping[str, Callable[[Setting], Awaitable[Figure]]]] = {
     input_to_state.NAME: input_to_state.measure,
     detector_alone.NAME: detector_alone.measure,
     http_batches.NAME: http_batches.measure,
+    desk.NAME: desk.measure,
 }
 
 
@@ -89,7 +90,7 @@ def _broker(folder: Path) -> Iterator[tuple[str, int | None]]:
         return
     ports = free_ports()
     try:
-        # Redis is not asked for: neither ingest nor the detector uses it.
+        # Redis is not asked for: the one figure that needs it starts its own.
         elsewhere = {"EBBWATCH_REDIS_URL": "redis://not-asked-for:1/0"}
         found = local.up(folder, ports=ports, jars=JARS, environ=elsewhere, tell=tell)
         broker = Kafka(folder.resolve() / "kafka", ports.kafka, ports.controller, JARS)

@@ -14,6 +14,7 @@ from services import topic_admin
 from services.commands.keys import create_key
 from services.company import shipped
 from services.config_log import ConfigLog
+from services.settings import SERVICES
 from tests.bench.figure import Setting
 from tests.bench.filling import INPUT
 from tests.bench.load import PARTITIONS, SOURCE
@@ -35,9 +36,12 @@ class Deployment:
     Args:
         setting: What is measured on.
         name: Which figure; names files.
+        redis_url: Where the alerts service keeps its view; nowhere for figures without it.
     """
 
-    def __init__(self, setting: Setting, name: str) -> None:
+    def __init__(
+        self, setting: Setting, name: str, redis_url: str = "redis://127.0.0.1:1/0"
+    ) -> None:
         self.kafka = setting.kafka
         self.prefix = f"bench-{uuid4().hex[:8]}."
         self.input_topic = f"{self.prefix}input"
@@ -45,7 +49,8 @@ class Deployment:
         self._kafka_pid = setting.kafka_pid
         self._folder = setting.folder / name
         self._folder.mkdir()
-        self._ports = {"ingest": free_port(), "detector": free_port()}
+        self._ports = {name: free_port() for name in SERVICES}
+        self._redis_url = redis_url
         self._config = ConfigLog(self.kafka, self.prefix)
 
     def url(self, service: str, path: str) -> str:
@@ -125,18 +130,23 @@ class Deployment:
             "EBBWATCH_DETECTOR_PORT": str(self._ports["detector"]),
             "EBBWATCH_DETECTOR_FLUSH_SECONDS": str(FLUSH_SECONDS),
             "EBBWATCH_DETECTOR_DATA_DIR": str(self._folder / "detector"),
+            "EBBWATCH_ALERTS_PORT": str(self._ports["alerts"]),
+            "EBBWATCH_REDIS_URL": self._redis_url,
         }
 
 
 @contextlib.asynccontextmanager
-async def deployment(setting: Setting, name: str) -> AsyncIterator[Deployment]:
+async def deployment(
+    setting: Setting, name: str, redis_url: str = "redis://127.0.0.1:1/0"
+) -> AsyncIterator[Deployment]:
     """Create a deployment; its services have ended after the block.
 
     Args:
         setting: What is measured on.
         name: Which figure.
+        redis_url: Where the alerts service keeps its view.
     """
-    made = Deployment(setting, name)
+    made = Deployment(setting, name, redis_url)
     async with removed(setting, made.prefix):
         await made.create()
         try:

@@ -26,6 +26,7 @@ class Deployment:
         folder: Takes logs and company files.
         partitions: Partition count.
         settings: More variables, by name.
+        redis_url: Where the view is; the alerts service does without if it is nowhere.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Deployment:
         folder: Path,
         partitions: int = PARTITIONS,
         settings: Mapping[str, str] | None = None,
+        redis_url: str = "redis://127.0.0.1:1/0",
     ) -> None:
         self.kafka = kafka
         self.folder = folder
@@ -41,10 +43,12 @@ class Deployment:
         self.ingest_port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.detector_ports: dict[int, int] = {}
+        self.alerts_ports: dict[int, int] = {}
         self.environ = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "EBBWATCH_KAFKA": kafka,
+            "EBBWATCH_REDIS_URL": redis_url,
             "EBBWATCH_PREFIX": self.prefix,
             "EBBWATCH_PARTITIONS": str(partitions),
             "EBBWATCH_SECRET_KEY": "a pepper of the tests' own, long enough",
@@ -52,6 +56,8 @@ class Deployment:
             "EBBWATCH_URL": f"http://127.0.0.1:{self.ingest_port}",
             "EBBWATCH_DETECTOR_FLUSH_SECONDS": "0.3",
             "EBBWATCH_DETECTOR_SESSION_SECONDS": "6",
+            "EBBWATCH_ALERTS_FLUSH_SECONDS": "0.5",
+            "EBBWATCH_ALERTS_SESSION_SECONDS": "6",
             **(settings or {}),
         }
 
@@ -92,6 +98,9 @@ class Deployment:
             port = self.detector_ports.setdefault(number, free_port())
             environ["EBBWATCH_DETECTOR_PORT"] = str(port)
             environ["EBBWATCH_DETECTOR_INSTANCE"] = name
+        if service == "alerts":
+            port = self.alerts_ports.setdefault(number, free_port())
+            environ["EBBWATCH_ALERTS_PORT"] = str(port)
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "services", "serve", service, "--number", str(number)],
@@ -102,6 +111,10 @@ class Deployment:
             )
         self.processes[name] = process
         return process
+
+    def desk(self, number: int = 0) -> str:
+        """Return where a replica of the alerts service listens."""
+        return f"http://127.0.0.1:{self.alerts_ports[number]}"
 
     def kill(self, name: str) -> None:
         """Kill -9."""

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.platform import free_ports
+from tests.platform import free_port, free_ports
 
 pytestmark = pytest.mark.integration
 
@@ -15,18 +15,19 @@ REPOSITORY = Path(__file__).parents[2]
 DEMO = [sys.executable, "-m", "services", "demo", "--headless"]
 
 
-def environment(kafka: str) -> dict[str, str]:
-    """The demo beside other deployments: a Kafka that runs already, ports of its own."""
+def environment(kafka: str, valkey: str) -> dict[str, str]:
+    """The demo beside other deployments: servers that run already, ports of its own."""
     ports = free_ports()
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         "PYTHONPATH": str(REPOSITORY),
         "EBBWATCH_KAFKA": kafka,
-        "EBBWATCH_REDIS_URL": "redis://not-asked-for:1/0",
+        "EBBWATCH_REDIS_URL": valkey,
         "EBBWATCH_PREFIX": f"{uuid4().hex}.",
         "EBBWATCH_SECRET_KEY": uuid4().hex,
         "EBBWATCH_INGEST_PORT": str(ports.kafka),
         "EBBWATCH_DETECTOR_PORT": str(ports.valkey),
+        "EBBWATCH_ALERTS_PORT": str(free_port()),
     }
 
 
@@ -43,16 +44,20 @@ def descendants(folder: Path) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-def test_the_demo_runs_by_itself_and_leaves_nothing_running(kafka: str, tmp_path: Path) -> None:
+def test_the_demo_runs_by_itself_and_leaves_nothing_running(
+    kafka: str, valkey: str, tmp_path: Path
+) -> None:
+    environ = environment(kafka, valkey)
     done = subprocess.run(
-        DEMO, cwd=tmp_path, env=environment(kafka), capture_output=True, text=True, check=False
+        DEMO, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     outcome = json.loads(done.stdout.splitlines()[-1])
-    assert set(outcome) == {"accounts", "events", "alerts_by_rule", "seconds"}
+    assert set(outcome) == {"accounts", "events", "alerts_by_rule", "delivered", "seconds"}
     assert outcome["accounts"] == 181
     answered = outcome["alerts_by_rule"]
     assert (answered["payment-failed"], answered["contact-left"]) == (1, 1)
+    assert outcome["delivered"] >= 2
     # The API that died in the last imported week, of whichever stops there are.
     assert answered["usage-stopped"] >= 1
     assert "usage (api_calls) all but stopped" in done.stdout
@@ -60,8 +65,10 @@ def test_the_demo_runs_by_itself_and_leaves_nothing_running(kafka: str, tmp_path
 
 
 @pytest.mark.timeout(120)
-def test_a_demo_that_fails_says_why_and_leaves_nothing_running(kafka: str, tmp_path: Path) -> None:
-    environ = environment(kafka) | {"EBBWATCH_PARTITIONS": "none"}
+def test_a_demo_that_fails_says_why_and_leaves_nothing_running(
+    kafka: str, valkey: str, tmp_path: Path
+) -> None:
+    environ = environment(kafka, valkey) | {"EBBWATCH_PARTITIONS": "none"}
     done = subprocess.run(
         DEMO, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
     )

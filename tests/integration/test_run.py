@@ -23,6 +23,7 @@ def running(kafka: str, tmp_path: Path) -> Iterator[tuple[Deployment, subprocess
         settings={
             "EBBWATCH_DETECTOR_PORT": str(free_port()),
             "EBBWATCH_DETECTOR_INSTANCE": "detector-0",
+            "EBBWATCH_ALERTS_PORT": str(free_port()),
         },
     )
     deployment.prepare(live=False)

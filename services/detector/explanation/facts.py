@@ -104,7 +104,8 @@ def renewal_line(_: str, because: Because) -> str:
     """Return the line of a renewal that is near."""
     missing = [_MISSING[name] for name in because["missing"]]
     state = f", without {listed(missing)}" if missing else ": all that is measured is done"
-    return f"renewal {_in(because['days_left'])}{state}"
+    # A date, for the line is read for as long as the alert is open.
+    return f"renewal on {words.day(because['renewal_on'])}{state}"
 
 
 def renewal(_: str, because: Because) -> list[str]:
@@ -113,7 +114,7 @@ def renewal(_: str, because: Because) -> list[str]:
     last = because["last_two_way_touch"]
     touch = f"was on {words.day(last)}" if last else "is not on record"
     return [
-        f"Renewal is on {words.day(because['renewal_on'])}, {_in(because['days_left'])}.",
+        f"Renewal is on {words.day(because['renewal_on'])}.",
         f"Of its checklist: {'; '.join(items)}.",
         f"The last contact in both directions {touch}.",
         _escalation(because),
@@ -131,7 +132,7 @@ def method_line(method: str, because: Because) -> str:
     """Return the line of a payment method that expires."""
     if because["replaced"]:
         return f"payment method {method} is replaced"
-    return f"payment method {method} expires {_in(because['days_left'])}"
+    return f"payment method {method} expires on {words.day(because['expires_on'])}"
 
 
 def method(method: str, because: Because) -> list[str]:
@@ -140,8 +141,7 @@ def method(method: str, because: Because) -> list[str]:
     if because["replaced"]:
         return [f"Payment method {method} expires on {on}, and another one lasts longer."]
     return [
-        f"Payment method {method} expires on {on}, {_in(because['days_left'])}, "
-        "and none that lasts longer is known.",
+        f"Payment method {method} expires on {on}, and none that lasts longer is known.",
         _escalation(because),
     ]
 
@@ -150,10 +150,6 @@ def _escalation(because: Because) -> str:
     limits = because["thresholds_in_force"]
     steps = [str(limits["days"]), *map(str, limits["escalate"])]
     return f"Your rule reports it {listed(steps)} days before."
-
-
-def _in(days_left: int) -> str:
-    return f"in {counted(days_left, 'day')}" if days_left else "today"
 
 
 def _times(number: int) -> str:

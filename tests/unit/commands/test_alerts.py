@@ -12,7 +12,7 @@ from schemas.alerts import (
     AlertRecord,
     AlertWorsened,
 )
-from services.alerts.open_alerts import Standing
+from services.alerts.cases.standing import begin
 from services.commands.alerts import render, render_standing
 
 NOW = AccountNow(
@@ -95,6 +95,6 @@ def test_what_kind_of_record_it_is_comes_first(alert: Alert, mark: str) -> None:
 def test_a_cleared_alert_ends_with_how_and_when() -> None:
     cleared = record(AlertCleared, reason="new_normal", day=date(2026, 8, 6))
     assert isinstance(cleared, AlertCleared)
-    told = render_standing(Standing(record(), record(), cleared))
+    told = render_standing(begin(record(), 0).take(cleared, 0))
     assert told == render(record()) + "\n    cleared: it is the new normal, on 6 August 2026"
-    assert render_standing(Standing(record(), record())) == render(record())
+    assert render_standing(begin(record(), 0)) == render(record())

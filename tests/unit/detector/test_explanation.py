@@ -218,17 +218,17 @@ METHOD = {
             "deadline",
             "2026-08-01",
             RENEWAL,
-            "renewal in 79 days, without a stakeholder's confirmation",
-            "Renewal is on 1 August 2026, in 79 days. Of its checklist: health: not measured; "
-            "usage: done; stakeholder: not confirmed. The last contact in both directions was on "
+            "renewal on 1 August 2026, without a stakeholder's confirmation",
+            "Renewal is on 1 August 2026. Of its checklist: health: not measured; usage: done; "
+            "stakeholder: not confirmed. The last contact in both directions was on "
             "2 March 2026. Your rule reports it 90, 60 and 30 days before.",
         ),
         (
             "deadline",
             "2026-08-01",
             RENEWAL | {"days_left": 0, "missing": [], "last_two_way_touch": None},
-            "renewal today: all that is measured is done",
-            "Renewal is on 1 August 2026, today. Of its checklist: health: not measured; usage: "
+            "renewal on 1 August 2026: all that is measured is done",
+            "Renewal is on 1 August 2026. Of its checklist: health: not measured; usage: "
             "done; stakeholder: not confirmed. The last contact in both directions is not on "
             "record. Your rule reports it 90, 60 and 30 days before.",
         ),
@@ -236,8 +236,8 @@ METHOD = {
             "deadline",
             "card 42",
             METHOD,
-            "payment method card 42 expires in 1 day",
-            "Payment method card 42 expires on 3 June 2026, in 1 day, and none that lasts longer "
+            "payment method card 42 expires on 3 June 2026",
+            "Payment method card 42 expires on 3 June 2026, and none that lasts longer "
             "is known. Your rule reports it 30, 14 and 3 days before.",
         ),
         (

@@ -1,8 +1,9 @@
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from schemas.alerts import AccountNow, Alert, AlertCleared, AlertEased, AlertRaised, AlertWorsened
-from services.alerts.open_alerts import Standing, fold, ranked
+from services.alerts.cases.open_alerts import fold, ranked
 
 
 def fields(alert_id: str, day: int, severity: str = "medium") -> dict[str, Any]:
@@ -31,18 +32,21 @@ CLEARED = AlertCleared(**fields("a", 20, "medium"), reason="recovered")
 OTHER = AlertRaised(**fields("b", 5))
 
 
+def left(records: Iterable[Alert]) -> dict[str, tuple[Alert, Alert, Alert | None]]:
+    return {id: (one.first, one.latest, one.cleared) for id, one in fold(records).items()}
+
+
 def test_an_alert_stands_as_its_newest_record_leaves_it_since_its_first() -> None:
-    assert fold([RAISED, OTHER, WORSENED]) == {
-        "a": Standing(RAISED, WORSENED),
-        "b": Standing(OTHER, OTHER),
+    assert left([RAISED, OTHER, WORSENED]) == {
+        "a": (RAISED, WORSENED, None),
+        "b": (OTHER, OTHER, None),
     }
-    assert fold([RAISED, WORSENED, EASED]) == {"a": Standing(RAISED, EASED)}
+    assert left([RAISED, WORSENED, EASED]) == {"a": (RAISED, EASED, None)}
 
 
 def test_a_cleared_alert_keeps_how_bad_it_was_and_how_it_ended() -> None:
-    standing = fold([RAISED, WORSENED, CLEARED])["a"]
-    assert standing == Standing(RAISED, WORSENED, CLEARED)
-    assert not standing.open
+    assert left([RAISED, WORSENED, CLEARED]) == {"a": (RAISED, WORSENED, CLEARED)}
+    assert not fold([RAISED, WORSENED, CLEARED])["a"].open
 
 
 def test_a_record_that_comes_twice_changes_nothing() -> None:
@@ -55,8 +59,8 @@ def test_accounts_may_come_in_any_order() -> None:
 
 
 def test_an_alert_whose_raising_the_log_has_forgotten_stands_with_what_is_left() -> None:
-    assert fold([WORSENED, EASED]) == {"a": Standing(WORSENED, EASED)}
-    assert fold([CLEARED]) == {"a": Standing(CLEARED, CLEARED, CLEARED)}
+    assert left([WORSENED, EASED]) == {"a": (WORSENED, EASED, None)}
+    assert left([CLEARED]) == {"a": (CLEARED, CLEARED, CLEARED)}
 
 
 def test_the_worst_comes_first_and_of_equals_the_newest() -> None:

@@ -1,0 +1,80 @@
+"""What a partition of `alerts.v1` knows beside its cases: how far it is folded. Pure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from schemas.cases import Action
+from services.alerts.cases.case import Answer
+from services.alerts.cases.records import SEPARATOR
+
+KEY: Final = "~ledger"
+VERSION: Final = 1
+
+STRANGER_LIMIT: Final = 64
+"""Actions on cases that there are not whose ids are remembered."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Ledger(msgspec.Struct, omit_defaults=True):
+    """The record `~ledger` of a snapshot.
+
+    Attributes:
+        v: Version of the snapshot.
+        partitions: Partition count with which it was made.
+        stamp: Offset up to which everything is folded; -1 for nothing.
+        appended: When the record at the stamp entered the log, microseconds.
+        strangers: Answers to the newest actions on cases that there were not, the oldest first.
+    """
+
+    v: int
+    partitions: int
+    stamp: int = -1
+    appended: int = 0
+    strangers: dict[str, Answer] = msgspec.field(default_factory=dict)
+
+    def stranger(self, action: Action) -> Answer | None:
+        """Return what was answered when there was no such case, if the action is known so."""
+        return self.strangers.get(_name(action))
+
+    def turn_away(self, action: Action) -> Answer:
+        """Answer an action on a case that there is not, and remember it."""
+        answer = Answer(
+            id=action.id, case=action.case, status="unknown_case", detail="there is no such case"
+        )
+        self.strangers[_name(action)] = answer
+        if len(self.strangers) > STRANGER_LIMIT:
+            del self.strangers[next(iter(self.strangers))]
+        return answer
+
+    def encode(self) -> bytes:
+        """Return the record."""
+        return _encode(self)
+
+
+def begin(partitions: int) -> Ledger:
+    """Return the ledger of a partition that has folded nothing."""
+    return Ledger(VERSION, partitions)
+
+
+def restore(snapshot: Mapping[str, bytes]) -> Ledger:
+    """Return the ledger of a snapshot.
+
+    Args:
+        snapshot: Newest value per key.
+
+    Raises:
+        ValueError: If there is none, or one of an unknown version.
+    """
+    if KEY not in snapshot:
+        raise ValueError("the snapshot has records but no ledger")
+    ledger = msgspec.json.decode(snapshot[KEY], type=Ledger)
+    if ledger.v != VERSION:
+        raise ValueError(f"ledger of version {ledger.v}, this code reads {VERSION}")
+    return ledger
+
+
+def _name(action: Action) -> str:
+    return f"{action.case}{SEPARATOR}{action.id}"

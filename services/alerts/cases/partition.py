@@ -1,0 +1,268 @@
+"""One partition of `alerts.v1`, folded: pure, exact, the same for the same log (design.md §6).
+
+The log's order decides. What is folded is encoded at once, inside the containment of the fold: a
+record that raises leaves its case as it was, is counted and noted, and the next one is folded.
+
+Counts, by what and labels:
+
+| key | what |
+|---|---|
+| `replayed`, `offset` | records at or before the stamp |
+| `folded`, type | records that changed their case, or got an action its answer |
+| `repeated`, type | records that changed nothing: known, not intended, or after the end |
+| `action`, type, status | actions, by what became of them; a repeated one counts once |
+| `notice`, step | notices begun |
+| `closed`, outcome | notices closed: `delivered`, `failed` (by at least one channel), `no_target` |
+| `rejected`, reason | records put into `rejects` |
+| `unknown_type` | records of a newer version, passed over |
+| `failed`, type | records whose fold raised |
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import uuid5
+
+from schemas.alerts import AlertRecord
+from schemas.cases import Act, CaseReopened, LogRecord
+from schemas.rejects import Reject
+from services.alerts.cases import ledger
+from services.alerts.cases.case import Answer, Case, Place
+from services.alerts.cases.fold import Effect, fold
+from services.alerts.cases.ledger import Ledger
+from services.alerts.cases.notices import NAMESPACE, Notice
+from services.alerts.cases.reading import UNKNOWN_TYPE, Refusal, read
+from services.alerts.cases.records import changes, restore_all
+from services.alerts.cases.timeline import Entry
+
+TIMER = "ebbwatch"
+"""Who acts when a snooze ends."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Failure(NamedTuple):
+    """A record whose fold raised: its case stays as it was, and the fold goes on.
+
+    Attributes:
+        case: The case's key.
+        offset: The record.
+        error: What was raised.
+    """
+
+    case: str
+    offset: int
+    error: str
+
+
+class Partition:
+    """The state of one partition, and what has not been flushed of it.
+
+    Args:
+        number: The partition.
+        ledger: What it knows beside its cases.
+        cases: Its cases by key.
+
+    Attributes:
+        number: The partition.
+        cases: Its cases by key. A case stays the same object while the partition lives.
+        counts: What happened since the start, by (what, labels...); for metrics.
+        failures: Records whose fold raised; whoever logs them empties the list.
+        rejects: Records that could not be read; whoever writes them empties the list.
+    """
+
+    def __init__(self, number: int, ledger: Ledger, cases: dict[str, Case]) -> None:
+        """Take over a state."""
+        self.number = number
+        self.cases = cases
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        self.failures: list[Failure] = []
+        self.rejects: list[Reject] = []
+        self._ledger = ledger
+        self._pending: dict[str, bytes | None] = {}
+        self._changed: dict[str, list[Entry]] = {}
+        self._answers: list[Answer] = []
+        self._telling: dict[str, Case] = {}
+        self._snoozed: dict[str, Case] = {}
+        for case in cases.values():
+            self._index(case)
+
+    @classmethod
+    def begin(cls, number: int, partitions: int) -> "Partition":
+        """Return a partition that has folded nothing."""
+        return cls(number, ledger.begin(partitions), {})
+
+    @classmethod
+    def restore(cls, number: int, partitions: int, snapshot: Mapping[str, bytes]) -> "Partition":
+        """Return a partition as its snapshot has it; of an empty one, one that folded nothing.
+
+        Args:
+            number: The partition.
+            partitions: Partition count of the deployment; the snapshot's own stands in `partitions`
+                afterwards, for whoever compares.
+            snapshot: The newest value per key of its partition of `cases.v1`.
+
+        Raises:
+            ValueError: If the snapshot is partial, cannot be read, or is of an unknown version.
+        """
+        if not snapshot:
+            return cls.begin(number, partitions)
+        parts = (one for one in snapshot.items() if one[0] != ledger.KEY)
+        return cls(number, ledger.restore(snapshot), restore_all(parts))
+
+    @property
+    def stamp(self) -> int:
+        """Offset up to which everything is folded; -1 for nothing."""
+        return self._ledger.stamp
+
+    @property
+    def appended(self) -> int:
+        """When the record at the stamp entered the log, microseconds since 1970-01-01 UTC."""
+        return self._ledger.appended
+
+    @property
+    def partitions(self) -> int:
+        """Partition count with which it was made."""
+        return self._ledger.partitions
+
+    @property
+    def dirty(self) -> int:
+        """How many records the next cut will write, beside the ledger."""
+        return len(self._pending)
+
+    def apply(self, offset: int, appended: int, key: str, value: bytes | None) -> None:
+        """Fold one record.
+
+        Args:
+            offset: Its offset; one at or before the stamp is dropped. Gaps are normal: markers of
+                transactions stand in them.
+            appended: Its append time, microseconds since 1970-01-01 UTC.
+            key: Its key.
+            value: Its value.
+        """
+        if offset <= self.stamp:
+            self.counts["replayed", "offset"] += 1
+            return
+        record = read(key, value)
+        if not isinstance(record, Refusal):
+            self._take(record, Place(offset, appended))
+        elif record.reason == UNKNOWN_TYPE:
+            self.counts[UNKNOWN_TYPE,] += 1
+        else:
+            self.counts["rejected", record.reason] += 1
+            self.rejects.append(record.reject(self.number, offset, key, value))
+        self._ledger.stamp, self._ledger.appended = offset, appended
+
+    def cut(self) -> list[tuple[str, bytes | None]]:
+        """Return what changed since the last cut with the ledger, and begin anew; nothing awaits.
+
+        The caller writes it in one transaction. If that fails, the partition's memory is ahead of
+        its snapshot for good, and only a new load may go on.
+        """
+        written = [*self._pending.items(), (ledger.KEY, self._ledger.encode())]
+        self._pending = {}
+        return written
+
+    def take_changed(self) -> dict[str, list[Entry]]:
+        """Return the cases that changed since the last call, with their new lines of timeline."""
+        changed, self._changed = self._changed, {}
+        return changed
+
+    def take_answers(self) -> list[Answer]:
+        """Return what became of the actions since the last call; repeated ones are told again."""
+        answers, self._answers = self._answers, []
+        return answers
+
+    def open_notices(self) -> Iterator[tuple[Case, Notice]]:
+        """Yield every notice that is not closed, with its case; folding meanwhile does no harm."""
+        for case in list(self._telling.values()):
+            for notice in list(case.notices.values()):
+                yield case, notice
+
+    def due(self, now: int) -> list[CaseReopened]:
+        """Return a record for every snooze that has ended; whoever owns the partition appends it.
+
+        The same snooze gets the same id until its record is folded; one whose case has moved on by
+        then is refused, because its version was another one.
+
+        Args:
+            now: Microseconds since 1970-01-01 UTC.
+        """
+        instant = _EPOCH + timedelta(microseconds=now)
+        return [
+            CaseReopened(
+                id=str(uuid5(NAMESPACE, f"{case.id}\x1f{case.version}\x1fsnooze_ended")),
+                case=case.id,
+                by=TIMER,
+                at=instant,
+                seen=case.version,
+                reason="snooze_ended",
+            )
+            for case in self._snoozed.values()
+            if case.until is not None and case.until <= instant
+        ]
+
+    def _take(self, record: LogRecord, at: Place) -> None:
+        """Fold a record into its case, all of it or nothing."""
+        key = record.account if isinstance(record, AlertRecord) else record.case
+        known = self.cases.get(key)
+        if self._turned_away(record, known):
+            return
+        case = Case(key) if known is None else known
+        before = case.copy()
+        type_ = str(record.__struct_config__.tag)
+        try:
+            effect = fold(case, record, at)
+            written = changes(case) if case.touched else {}
+        except (MemoryError, RecursionError):
+            raise
+        except Exception as error:
+            case.become(before)
+            self.counts["failed", type_] += 1
+            self.failures.append(Failure(key, at.offset, f"{type(error).__name__}: {error}"))
+            return
+        self.counts["folded" if written else "repeated", type_] += 1
+        self._pending.update(written)
+        self.cases[key] = case
+        self._note(case, before, effect, type_)
+
+    def _turned_away(self, record: LogRecord, known: Case | None) -> bool:
+        """Tell whether a record that needs a case has none, or had none when it came first."""
+        if isinstance(record, AlertRecord):
+            return False
+        type_ = str(record.__struct_config__.tag)
+        if isinstance(record, Act):
+            first = self._ledger.stranger(record)
+            if first is None and known is None:
+                first = self._ledger.turn_away(record)
+                self.counts["action", type_, first.status] += 1
+            if first is not None:
+                self._answers.append(first)
+            return first is not None
+        if known is None:
+            self.counts["repeated", type_] += 1
+        return known is None
+
+    def _note(self, case: Case, before: Case, effect: Effect, type_: str) -> None:
+        """Keep what a fold did for whoever asks: the view, the dispatcher, the metrics."""
+        self._index(case)
+        if effect.changed:
+            new = case.entries[-1:] if case.next_entry > before.next_entry else []
+            self._changed.setdefault(case.id, []).extend(new)
+        if effect.answer is not None:
+            self._answers.append(effect.answer)
+            if effect.fresh:
+                self.counts["action", type_, effect.answer.status] += 1
+        if effect.notice is not None and effect.notice.closed:
+            self.counts["closed", effect.notice.outcome] += 1
+        for begun in case.notices.keys() - before.notices.keys():
+            self.counts["notice", case.notices[begun].step] += 1
+
+    def _index(self, case: Case) -> None:
+        """Keep the cases that something is due for at hand."""
+        for due, index in ((case.notices, self._telling), (case.until, self._snoozed)):
+            if due:
+                index[case.id] = case
+            else:
+                index.pop(case.id, None)

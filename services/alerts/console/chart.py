@@ -1,0 +1,161 @@
+"""What the chart of an alert shows: daily values, what is usual, days left out, and when it fired.
+
+Pure. The page writes it as a table, and the script draws that table.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from services.alerts.shown import AccountPage, AlertShown
+
+SPAN_DAYS: Final = 400
+"""Longest stretch that is shown; the view keeps thirteen months."""
+BAND: Final = 1.645
+"""Standard deviations on each side of what is usual: nine days of ten lie within."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChartDay:
+    """One day.
+
+    Attributes:
+        on: The day in the account's time zone.
+        value: Units; None where nothing is known.
+        expected: What is usual on this weekday; None before there is a baseline.
+        low: Lower edge of what is usual, >= 0.
+        high: Upper edge.
+        masked: Why the day was left out, an empty text if nobody said; None for a day that counts.
+    """
+
+    on: date
+    value: float | None
+    expected: float | None = None
+    low: float | None = None
+    high: float | None = None
+    masked: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """The chart of one alert.
+
+    Attributes:
+        metric: What is counted.
+        days: Without a gap, the oldest first.
+        fired: The local day on which the alert was raised.
+        judged: The last day that its newest record judged.
+        since: From when on a lasting fall explains the days best, if it was estimated.
+        line: Share of what is usual at or below which the rule asks further; None if it has none.
+    """
+
+    metric: str
+    days: tuple[ChartDay, ...]
+    fired: date
+    judged: date
+    since: date | None
+    line: float | None
+
+
+def chart(page: AccountPage, alert: AlertShown) -> Chart | None:
+    """Return what can be drawn of an alert.
+
+    The band is what one day of this account varies: its own dispersion phi and its drift,
+    e +- 1.645 sqrt(phi e + (drift e)^2). It is drawn to help the eye; the rule judges weeks.
+
+    Args:
+        page: The account; its daily values continue the evidence to today.
+        alert: With its evidence.
+
+    Returns:
+        The chart, or None where the alert is not about something that is counted daily.
+
+    Source:
+        detection.md §1.2 (phi) and §1.4 (drift).
+    """
+    because = alert.because or {}
+    values, masked = _evidence(because)
+    values |= _continued(page, alert, because)
+    if len([value for value in values.values() if value is not None]) < 2:
+        return None
+    first = max(min(values), max(values) - timedelta(days=SPAN_DAYS - 1))
+    stretch = (first + timedelta(days=n) for n in range((max(values) - first).days + 1))
+    return Chart(
+        metric=alert.object,
+        days=tuple(_day(on, values.get(on), masked.get(on), because) for on in stretch),
+        fired=_raised(alert, page.timezone),
+        judged=alert.day,
+        since=_date(because.get("since_estimate")),
+        line=_number((because.get("thresholds_in_force") or {}).get("ratio")),
+    )
+
+
+def _raised(alert: AlertShown, timezone: str | None) -> date:
+    """Return the day whose end raised it: `fired_at` lies in the night after that day."""
+    try:
+        zone = ZoneInfo(timezone or "UTC")
+    except (KeyError, ValueError, OSError):
+        zone = ZoneInfo("UTC")
+    return min(alert.day, alert.fired_at.astimezone(zone).date() - timedelta(days=1))
+
+
+def _evidence(because: Mapping[str, Any]) -> tuple[dict[date, float | None], dict[date, str]]:
+    """Return the values that the alert was computed from, and the days that did not count."""
+    source = because.get("computed_from") or {}
+    first = _date(source.get("from"))
+    masked = {on: reason for one in because.get("masked_days", ()) for on, reason in _masked(one)}
+    if first is None:
+        return {}, masked
+    counts: Sequence[object] = source.get("counts", ())
+    unknown = max(0, len(counts) - int(source.get("known", len(counts))))
+    days = [first + timedelta(days=n) for n in range(len(counts))]
+    for place in source.get("masked", ()):
+        if unknown <= place < len(days):
+            masked.setdefault(days[place], "")
+    pairs = list(zip(days, counts, strict=True))[unknown:]
+    return {on: _number(value) for on, value in pairs}, masked
+
+
+def _masked(one: object) -> list[tuple[date, str]]:
+    if isinstance(one, Mapping):
+        on, reason = _date(one.get("date")), str(one.get("reason") or "")
+    else:
+        on, reason = _date(one), ""
+    return [(on, reason)] if on is not None else []
+
+
+def _continued(
+    page: AccountPage, alert: AlertShown, because: Mapping[str, Any]
+) -> dict[date, float | None]:
+    """Return the account's daily values now: of all metrics that the alert added up."""
+    names = [name for name in because.get("metrics") or (alert.object,) if name in page.days]
+    total: dict[date, float | None] = {}
+    for name in names:
+        for iso, value in page.days[name].items():
+            on = date.fromisoformat(iso)
+            total[on] = (total.get(on) or 0.0) + value
+    return total
+
+
+def _day(on: date, value: float | None, masked: str | None, because: Mapping[str, Any]) -> ChartDay:
+    usual = because.get("usual_week") or ()
+    expected = _number(usual[on.weekday()]) if len(usual) == 7 else None
+    start = _date((because.get("baseline") or {}).get("from"))
+    if expected is None or (start is not None and on < start):
+        return ChartDay(on, value, masked=masked)
+    phi = _number(because.get("dispersion")) or 1.0
+    drift = _number(because.get("drift_sd")) or 0.0
+    reach = BAND * math.sqrt(phi * expected + (drift * expected) ** 2)
+    return ChartDay(on, value, expected, max(0.0, expected - reach), expected + reach, masked)
+
+
+def _date(iso: object) -> date | None:
+    return date.fromisoformat(iso[:10]) if isinstance(iso, str) else None
+
+
+def _number(value: object) -> float | None:
+    number = float(value) if isinstance(value, int | float) else None
+    return number if number is not None and math.isfinite(number) else None

@@ -1,0 +1,269 @@
+"""The outbox: every open notice is intended, sent, and its outcome appended (design.md §6).
+
+What is open stands in the fold alone. Here is only what runs just now: after a crash, or by another
+owner, everything is begun again from the fold, and a send that was under way is repeated under the
+same id. At least once, never silently never.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol
+
+from schemas.cases import CaseReopened
+from services.alerts.accounts import Accounts
+from services.alerts.cases.case import Case
+from services.alerts.cases.notices import Delivery, Notice
+from services.alerts.cases.partition import Partition
+from services.alerts.directory import Directory
+from services.alerts.dispatch import Dispatch, Log
+from services.alerts.lane import Lane
+from services.runtime import die
+
+CURRENT_SECONDS: Final = 5.0
+"""Nothing is sent unless the log was read to its end so recently. Source: design.md §6."""
+HOLD_SECONDS: Final = 0.1
+"""Between two looks whether it is."""
+TICK_SECONDS: Final = 1.0
+FORGET_SECONDS: Final = 60.0
+INTENTS_AT_ONCE: Final = 32
+
+INTENT: Final = ""
+"""The lane of intents, beside those of channels, whose names are not empty."""
+
+
+class Owned(Protocol):
+    """A partition whose notices are ours: `ownership.Owned`."""
+
+    @property
+    def partition(self) -> Partition:
+        """What is folded."""
+
+    @property
+    def accounts(self) -> Accounts:
+        """The summaries of its accounts."""
+
+    @property
+    def known(self) -> bool:
+        """Whether they have been read to their end once."""
+
+    @property
+    def revoked(self) -> bool:
+        """Whether it is being given up."""
+
+    @property
+    def current_at(self) -> float:
+        """When its log was last known to be read to its end, monotonic seconds."""
+
+
+class _Step(NamedTuple):
+    """One step of a notice: its intent, or the next attempt by one channel."""
+
+    case: str
+    notice: str
+    channel: str
+
+
+class Outbox:
+    """Begins each step when it is due, and never one twice.
+
+    Args:
+        ownership: The partitions whose notices are ours, whenever it is asked.
+        directory: Channels.
+        dispatch: Takes the steps.
+        log: Takes the ends of snoozes.
+        width: Attempts of one channel at once, >= 1.
+    """
+
+    def __init__(
+        self,
+        ownership: Iterable[Owned],
+        directory: Directory,
+        dispatch: Dispatch,
+        log: Log,
+        width: int,
+    ) -> None:
+        self._ownership = ownership
+        self._directory = directory
+        self._dispatch = dispatch
+        self._log = log
+        self._width = width
+        self._lanes: dict[str, Lane] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        # After how many attempts each step was begun last; an intent is begun after -1.
+        self._begun: dict[_Step, int] = {}
+        self._working: set[_Step] = set()
+        self._waking: set[str] = set()
+        self._closed = False
+
+    async def run(self) -> None:
+        """Wake snoozed cases in time, until cancelled."""
+        self._directory.subscribe(lambda _: self._on_directory())
+        forget_at = 0.0
+        while True:
+            for owned in self._ownership:
+                if _is_current(owned):
+                    self._wake_cases(owned)
+            if time.monotonic() >= forget_at:
+                forget_at = time.monotonic() + FORGET_SECONDS
+                self._forget_closed()
+            await asyncio.sleep(TICK_SECONDS)
+
+    def folded(self, owned: Owned, cases: Iterable[Case]) -> None:
+        """Begin what is open in some cases, unless it has begun.
+
+        Args:
+            owned: Their partition.
+            cases: All of its cases once it is loaded, then those that a fold has changed.
+        """
+        waits = owned.revoked or not owned.known or not self._directory.ready.is_set()
+        if self._closed or waits:
+            # All of it is looked at again once that is so.
+            return
+        for case in cases:
+            for notice in case.notices.values():
+                self._begin(owned, notice)
+
+    async def land(self, within: float) -> None:
+        """Forget what has not begun, and wait a while for what is under way.
+
+        To be called when all partitions are being given up, so that nothing is begun meanwhile.
+        What does not end in time goes on, and its outcome is appended all the same.
+
+        Args:
+            within: Seconds, >= 0.
+        """
+        for lane in self._lanes.values():
+            lane.clear()
+        self._begun = {step: self._begun[step] for step in self._working}
+        self._waking.clear()
+        working = {task for lane in self._lanes.values() for task in lane.working}
+        if working:
+            await asyncio.wait(working, timeout=within)
+
+    async def close(self, within: float) -> None:
+        """Begin nothing more, and end what is under way; it is repeated by the next owner.
+
+        Args:
+            within: Seconds until what is under way is ended, >= 0.
+        """
+        self._closed = True
+        await self.land(within)
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._dispatch.close()
+
+    def _on_directory(self) -> None:
+        """Close at once what waits for a channel that is gone, and begin what waited for this."""
+        for channel in [name for name in self._lanes if self._is_off(name)]:
+            self._lanes[channel].clear()
+            for step in [one for one in self._begun if one.channel == channel]:
+                if step not in self._working:
+                    del self._begun[step]
+        for owned in self._ownership:
+            self.folded(owned, owned.partition.cases.values())
+
+    def _is_off(self, channel: str) -> bool:
+        known = self._directory.snapshot.channels.get(channel)
+        return channel != INTENT and (known is None or known.disabled)
+
+    def _begin(self, owned: Owned, notice: Notice) -> None:
+        if notice.deliveries is None:
+            self._put(owned, _Step(notice.case, notice.id, INTENT), -1, 0.0)
+            return
+        for delivery in notice.deliveries.values():
+            if delivery.done is None:
+                wait = 0.0 if self._is_off(delivery.channel) else _wait(delivery)
+                step = _Step(notice.case, notice.id, delivery.channel)
+                self._put(owned, step, delivery.attempts, wait)
+
+    def _put(self, owned: Owned, step: _Step, attempts: int, wait: float) -> None:
+        if self._begun.get(step) != attempts and step not in self._working:
+            self._begun[step] = attempts
+            self._lane(step.channel).put(wait, partial(self._take, owned, step, attempts))
+
+    def _lane(self, channel: str) -> Lane:
+        lane = self._lanes.get(channel)
+        if lane is None:
+            width = INTENTS_AT_ONCE if channel == INTENT else self._width
+            lane = self._lanes[channel] = Lane(width, time.monotonic)
+            self._in_background(lane.run())
+        return lane
+
+    async def _take(self, owned: Owned, step: _Step, attempts: int) -> None:
+        """Take a step, if the fold still says so and this is known to be its newest state."""
+        if owned.revoked:
+            return
+        if not _is_current(owned):
+            self._lane(step.channel).put(HOLD_SECONDS, partial(self._take, owned, step, attempts))
+            return
+        case = owned.partition.cases.get(step.case)
+        notice = case.notices.get(step.notice) if case is not None else None
+        if case is None or notice is None:
+            return
+        self._working.add(step)
+        try:
+            if step.channel != INTENT:
+                delivery = (notice.deliveries or {}).get(step.channel)
+                if delivery is not None and not delivery.done and delivery.attempts == attempts:
+                    await self._dispatch.deliver(notice, delivery)
+            elif notice.deliveries is None:
+                await self._dispatch.intend(case, notice, owned.accounts)
+        except Exception as error:
+            die("outbox", error)
+        finally:
+            self._working.discard(step)
+            self._look_again(step)
+
+    def _look_again(self, step: _Step) -> None:
+        """Begin what was folded while the step was under way, and was passed over for that."""
+        for owned in self._ownership:
+            case = owned.partition.cases.get(step.case)
+            notice = case.notices.get(step.notice) if case is not None else None
+            if notice is not None and not self._closed:
+                self._begin(owned, notice)
+
+    def _wake_cases(self, owned: Owned) -> None:
+        for record in owned.partition.due(time.time_ns() // 1000):
+            if record.id not in self._waking:
+                self._waking.add(record.id)
+                self._in_background(self._wake(record))
+
+    async def _wake(self, record: CaseReopened) -> None:
+        await self._log.insist(record)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(_edge(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _forget_closed(self) -> None:
+        open_now = {
+            notice.id for owned in self._ownership for _, notice in owned.partition.open_notices()
+        }
+        self._begun = {
+            step: attempts
+            for step, attempts in self._begun.items()
+            if step.notice in open_now or step in self._working
+        }
+
+
+async def _edge(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception as error:
+        die("outbox", error)
+
+
+def _is_current(owned: Owned) -> bool:
+    return time.monotonic() - owned.current_at < CURRENT_SECONDS
+
+
+def _wait(delivery: Delivery) -> float:
+    if delivery.retry_at is None:
+        return 0.0
+    return max(0.0, (delivery.retry_at - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,217 @@
+"""The partitions that this replica owns: taken over, flushed, given up (design.md §5.8, §6)."""
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from services.alerts.accounts import Accounts
+from services.alerts.cases.partition import Partition
+from services.alerts.projection import Projection
+from services.alerts.settings import AlertsSettings
+from services.alerts.store import Store
+from services.continuity import CannotOwn
+from services.runtime import ExitCode, Health, die, get_logger
+from services.snapshots import LoadTooSlow
+
+LOADS_AT_ONCE: Final = 4
+NEVER: Final = float("-inf")
+
+_log = get_logger("alerts.ownership")
+
+
+@dataclass(slots=True, eq=False)
+class Owned:
+    """One owned partition.
+
+    Attributes:
+        partition: Its state in memory.
+        store: Where it is written.
+        accounts: The summaries of its accounts.
+        projection: Keeps its part of the view written.
+        durable: Offset up to which the snapshot is written.
+        flushed_at: When the last flush began, monotonic seconds.
+        current_at: When its log was last known to be read to its end, monotonic seconds.
+        known: Whether its accounts have been read to their end once.
+        revoked: It is being given up: nothing is folded, and nothing sent.
+        lock: One flush at a time.
+    """
+
+    partition: Partition
+    store: Store
+    accounts: Accounts
+    projection: Projection
+    durable: int
+    flushed_at: float = field(default_factory=time.monotonic)
+    current_at: float = NEVER
+    known: bool = False
+    revoked: bool = False
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def number(self) -> int:
+        """The partition's number."""
+        return self.partition.number
+
+
+class Ownership:
+    """All partitions of one replica.
+
+    Args:
+        settings: The service's settings.
+        health: Told whether the snapshots are loaded.
+        project: Makes what keeps a partition's view written: given the partition, its accounts,
+            and an epoch that nobody else has.
+        begin: Told of each partition that is loaded; reading it goes on from there.
+    """
+
+    def __init__(
+        self,
+        settings: AlertsSettings,
+        health: Health,
+        project: Callable[[Partition, Accounts, str], Projection],
+        begin: Callable[[Owned], Coroutine[Any, Any, None]],
+    ) -> None:
+        self.owned: dict[int, Owned] = {}
+        self.assigned: frozenset[int] = frozenset()
+        self.rebalances = 0
+        self.counted: Counter[tuple[str, ...]] = Counter()
+        self._settings = settings
+        self._health = health
+        self._project = project
+        self._begin = begin
+        self._generation = 0
+        self._loading: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        health.set("snapshots", False, "no partition is assigned yet")
+
+    def __iter__(self) -> Iterator[Owned]:
+        """Iterate over what is owned and not being given up."""
+        return iter([owned for owned in self.owned.values() if not owned.revoked])
+
+    def find(self, number: int) -> Owned | None:
+        """Return a partition that is owned, loaded, and not being given up."""
+        owned = self.owned.get(number)
+        return None if owned is None or owned.revoked else owned
+
+    @property
+    def loaded(self) -> bool:
+        """Whether everything that is assigned is loaded."""
+        return self.assigned <= self.owned.keys()
+
+    def assign(self, numbers: Iterable[int]) -> None:
+        """Begin to take partitions over; returns at once, so that the group is not kept waiting.
+
+        Args:
+            numbers: Assigned partitions of `alerts.v1`; none of them is owned.
+        """
+        self.rebalances += 1
+        self._generation += 1
+        self.assigned = frozenset(numbers)
+        gate = asyncio.Semaphore(LOADS_AT_ONCE)
+        for number in sorted(self.assigned):
+            self._loading.add(
+                asyncio.ensure_future(self._take_over(number, self._generation, gate))
+            )
+        self._tell()
+
+    async def _take_over(self, number: int, generation: int, gate: asyncio.Semaphore) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            async with gate:
+                await self._own(number, generation)
+        except CannotOwn as error:
+            die("take-over", error, ExitCode.CONFIG)
+        except LoadTooSlow as error:
+            die("take-over", error, ExitCode.STUCK)
+        except Exception as error:
+            die(f"take-over of partition {number}", error)
+        finally:
+            self._loading.discard(task)
+
+    async def _own(self, number: int, generation: int) -> None:
+        store = Store(self._settings, number)
+        try:
+            partition = await store.take_over()
+        except BaseException:
+            await store.close()
+            raise
+        accounts = Accounts()
+        epoch = f"{generation}/{uuid.uuid4().hex}"
+        projection = self._project(partition, accounts, epoch)
+        owned = Owned(partition, store, accounts, projection, partition.stamp)
+        self.owned[number] = owned
+        await self._begin(owned)
+        _log.info("partition loaded", partition=number, stamp=partition.stamp)
+        self._tell()
+
+    def flush_due(self) -> None:
+        """Begin to write what has waited long enough."""
+        now = time.monotonic()
+        for owned in self:
+            due = now - owned.flushed_at >= self._settings.alerts_flush_seconds
+            waits = owned.partition.dirty or owned.partition.rejects
+            if due and waits and not owned.lock.locked():
+                # Not awaited: folding goes on while the transaction is under way.
+                self._in_background(self.flush(owned))
+
+    async def flush(self, owned: Owned) -> None:
+        """Make everything folded so far durable; anything unexpected ends the process.
+
+        Args:
+            owned: The partition.
+        """
+        try:
+            async with owned.lock:
+                if owned.partition.dirty or owned.partition.rejects:
+                    owned.flushed_at = time.monotonic()
+                    # Nothing may be awaited between these two: they are one moment.
+                    cut = owned.partition.cut()
+                    rejects, owned.partition.rejects = owned.partition.rejects, []
+                    stamp = owned.partition.stamp
+                    await owned.store.write(cut, rejects)
+                    owned.durable = stamp
+        except Exception as error:
+            # After a cut the memory is ahead of the snapshot for good.
+            die(f"flush of partition {owned.number}", error)
+
+    def part(self) -> None:
+        """Fold nothing more of what is owned, and send nothing more: it is about to be given up."""
+        for owned in self.owned.values():
+            owned.revoked = True
+
+    async def revoke(self) -> None:
+        """Stop running loads, write what is folded, and give every partition up."""
+        self._generation += 1
+        for task in list(self._loading):
+            task.cancel()
+        await asyncio.gather(*self._loading, return_exceptions=True)
+        self.part()
+        await asyncio.gather(*(self._give_up(owned) for owned in self.owned.values()))
+        self.owned.clear()
+        self.assigned = frozenset()
+        self._health.set("snapshots", False, "partitions are being reassigned")
+
+    async def _give_up(self, owned: Owned) -> None:
+        await owned.projection.stop()
+        await self.flush(owned)
+        # A flush that began before it still needs the producer.
+        async with owned.lock:
+            await owned.store.close()
+        self.counted.update(owned.partition.counts)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _tell(self) -> None:
+        missing = sorted(self.assigned - self.owned.keys())
+        detail = f"partitions {missing} are being loaded" if missing else ""
+        self._health.set(
+            "snapshots", not missing, detail or f"{len(self.owned)} partitions are loaded"
+        )

@@ -1,0 +1,227 @@
+"""The running parts of the alerts service, in the order in which they open and close."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+from fastapi import FastAPI
+
+from schemas import topics
+from services.alerts.access import install_access
+from services.alerts.accounts import Accounts, read_all
+from services.alerts.api.routes import create_api
+from services.alerts.appender import Appender
+from services.alerts.cases.partition import Partition
+from services.alerts.channels import Sender
+from services.alerts.console import create_console
+from services.alerts.consumer import Consumer
+from services.alerts.desk import Desk
+from services.alerts.directory import DirectorySnapshot, following
+from services.alerts.dispatch import Dispatch
+from services.alerts.metrics import Metrics, PartitionCollector
+from services.alerts.outbox import Outbox
+from services.alerts.ownership import Owned, Ownership
+from services.alerts.projection import Projection
+from services.alerts.settings import AlertsSettings
+from services.alerts.store import Names
+from services.alerts.stream import Live
+from services.alerts.view import View
+from services.runtime import Health, get_logger, health_router, serve, version
+from services.topic_admin import require
+
+TOPICS: Final = (topics.ALERTS, topics.ACCOUNTS, topics.CASES, topics.CONFIG, topics.REJECTS)
+RETRY_SECONDS: Final = 1.0
+LAND_SECONDS: Final = 2.0
+"""For attempts under way when partitions are given up; with all of a stop it must fit in 10 s."""
+
+_log = get_logger(__name__)
+
+
+class Service:
+    """Everything that one alerts process runs.
+
+    Args:
+        settings: What it is told from outside.
+        replica: Names this process among those of the deployment.
+        now: The wall clock, aware UTC.
+        jitter: Chance, 0 <= jitter < 1.
+    """
+
+    def __init__(
+        self,
+        settings: AlertsSettings,
+        replica: str,
+        now: Callable[[], datetime],
+        jitter: Callable[[], float],
+    ) -> None:
+        self.health = Health()
+        self._now = now
+        self._settings = settings
+        self._names = names = Names.of(settings.prefix)
+        kafka, prefix, partitions = settings.kafka, settings.prefix, settings.partitions
+        self._metrics = Metrics(self.health)
+        self._view = View(
+            settings.redis_url, prefix, partitions, settings.alerts_stale_seconds, self._seconds
+        )
+        self._live = Live(self._view)
+        self._appender = Appender(kafka, names.alerts, partitions, f"{prefix}alerts")
+        self._sender = Sender(settings.alerts_send_seconds)
+        self._directory = following(kafka, prefix, settings.secret_key.get_secret_value())
+        self._desk = Desk(self._appender, self._view, settings.alerts_answer_seconds)
+        self._ownership = Ownership(settings, self.health, self._project, self._begin)
+        self._outbox = self._make_outbox(jitter)
+        self._consumer = Consumer(
+            settings, replica, self._ownership, self.health, self._outbox.folded, self._part
+        )
+        self._watch_partitions()
+        self._serving: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._app = self._make_app()
+
+    def _make_outbox(self, jitter: Callable[[], float]) -> Outbox:
+        settings = self._settings
+        dispatch = Dispatch(
+            self._directory,
+            self._appender,
+            self._sender,
+            self._metrics,
+            _console(settings),
+            settings.alerts_retry_scale,
+            self._now,
+            jitter,
+        )
+        return Outbox(
+            self._ownership,
+            self._directory,
+            dispatch,
+            self._appender,
+            settings.alerts_sends_per_channel,
+        )
+
+    def _watch_partitions(self) -> None:
+        ownership = self._ownership
+        self._metrics.registry.register(
+            PartitionCollector(
+                lambda: [owned.partition for owned in ownership.owned.values()],
+                lambda: ownership.counted,
+                lambda: ownership.rebalances,
+                self._consumer.lag,
+                self._consumer.group,
+            )
+        )
+
+    def _make_app(self) -> FastAPI:
+        token = self._settings.token
+        app = FastAPI(title="Ebbwatch", docs_url=None, redoc_url=None, openapi_url=None)
+        app.include_router(health_router(self.health, self._metrics.registry))
+        app.include_router(
+            create_api(
+                self._view,
+                self._desk,
+                self._directory,
+                self._live,
+                self._now,
+                secured=token is not None,
+            )
+        )
+        app.include_router(
+            create_console(self._view, self._desk, self._directory, self._now, version())
+        )
+        install_access(app, token.get_secret_value() if token is not None else None)
+        return app
+
+    async def run(self) -> None:
+        """Open everything and run until `stop`.
+
+        Raises:
+            ConfigurationError: Topics are missing or partitioned otherwise.
+            PortTaken: Somebody else listens on the port.
+        """
+        settings = self._settings
+        self._running = asyncio.current_task()
+        self.health.set("kafka", False, "not asked yet")
+        self.health.set("directory", False, "config.v1 is not read yet")
+        await self._view.start()
+        async with asyncio.TaskGroup() as group:
+            # HTTP comes first: whoever asks meanwhile is told what is awaited.
+            self._serving = group.create_task(
+                serve(self._app, settings.host, settings.alerts_port, "EBBWATCH_ALERTS_PORT")
+            )
+            group.create_task(self._lasting("stream", self._live.run()))
+            await self._require_topics()
+            self._directory.subscribe(self._on_directory)
+            group.create_task(self._lasting("directory", self._directory.run()))
+            group.create_task(self._lasting("outbox", self._outbox.run()))
+            group.create_task(self._lasting("consumer", self._consumer.run()))
+
+    async def stop(self) -> None:
+        """Close in order: no new request, nothing new sent, all that is folded written."""
+        self._stopping = True
+        self._live.close()
+        # While requests end, the fold goes on: some of them wait for a verdict.
+        await asyncio.gather(_end(self._serving), self._outbox.close(LAND_SECONDS))
+        await _end(self._running)
+        await self._consumer.stop()
+        await asyncio.gather(self._appender.stop(), self._sender.close(), self._view.close())
+
+    async def _lasting(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run what must not end before `stop`: a task group would not notice a cancelled task."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise RuntimeError(f"{name} was cancelled by one of its own tasks") from None
+            raise
+        if not self._stopping:
+            raise RuntimeError(f"{name} has ended")
+
+    async def _require_topics(self) -> None:
+        settings = self._settings
+        while True:
+            try:
+                await require(settings.kafka, settings.prefix, settings.partitions, TOPICS)
+            except (KafkaError, OSError, TimeoutError) as error:
+                self.health.set("kafka", False, f"Kafka at {settings.kafka}: {error}")
+            else:
+                self.health.set("kafka", True)
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _project(self, partition: Partition, accounts: Accounts, epoch: str) -> Projection:
+        read = partial(read_all, self._settings.kafka, self._names.accounts, partition.number)
+        return Projection(
+            self._view, partition, accounts, epoch, read, self._metrics, self._seconds
+        )
+
+    def _seconds(self) -> float:
+        return self._now().timestamp()
+
+    async def _begin(self, owned: Owned) -> None:
+        await self._consumer.begin(owned)
+
+    async def _part(self) -> None:
+        await self._outbox.land(LAND_SECONDS)
+        self._metrics.parted()
+
+    def _on_directory(self, directory: DirectorySnapshot) -> None:
+        self.health.set("directory", True)
+        off = [channel.name for channel in directory.channels.values() if channel.disabled]
+        broken = [channel.name for channel in directory.channels.values() if channel.fault]
+        detail = f"switched off: {off}; cannot be used: {broken}; see `ebbwatch channels list`"
+        bad = bool(off or broken)
+        self.health.set("channels", not bad, detail if bad else "", required=False)
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _console(settings: AlertsSettings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return (settings.alerts_url or f"http://{host}:{settings.alerts_port}").rstrip("/")

@@ -1,0 +1,95 @@
+"""Where a partition of the alerts service lives in Kafka: loaded, checked, written."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from schemas import topics
+from schemas.rejects import Reject
+from services.alerts.cases.partition import Partition
+from services.alerts.settings import AlertsSettings
+from services.continuity import CannotOwn, check, check_count
+from services.snapshots import Record, SnapshotWriter, bounds, load
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Full topic names of a deployment."""
+
+    alerts: str
+    accounts: str
+    cases: str
+    config: str
+    rejects: str
+
+    @classmethod
+    def of(cls, prefix: str) -> "Names":
+        """Return the names with a deployment's prefix."""
+        wanted = (topics.ALERTS, topics.ACCOUNTS, topics.CASES, topics.CONFIG, topics.REJECTS)
+        return cls(*(topics.full_name(topic, prefix) for topic in wanted))
+
+
+class Store:
+    """One partition's snapshot, and the refusals that are written with it.
+
+    Args:
+        settings: Where Kafka is, and the deployment's prefix.
+        number: The partition.
+    """
+
+    def __init__(self, settings: AlertsSettings, number: int) -> None:
+        self.names = Names.of(settings.prefix)
+        self.number = number
+        self._settings = settings
+        self._writer = SnapshotWriter(
+            settings.kafka, f"{settings.prefix}{topics.CASES.name}-{number}"
+        )
+
+    async def take_over(self) -> Partition:
+        """Fence the former owner, and load what it wrote last.
+
+        Raises:
+            services.continuity.CannotOwn: If running the partition would skip or repeat something;
+                exit 78.
+            services.snapshots.LoadTooSlow: If it takes too long; exit 75.
+        """
+        await self._writer.start()
+        settings, number = self._settings, self.number
+        snapshot = await load(settings.kafka, self.names.cases, number)
+        partition = _restored(number, settings.partitions, snapshot)
+        log = await bounds(settings.kafka, self.names.alerts, number, partition.stamp)
+        topic = topics.ALERTS.name
+        check_count(topic, log.partitions, partition.partitions, settings.partitions)
+        check(topic, topics.CASES.name, number, partition.stamp, partition.appended, log)
+        return partition
+
+    async def write(
+        self, records: Iterable[tuple[str, bytes | None]], rejects: Iterable[Reject]
+    ) -> None:
+        """Write a cut and the refusals of its records in one transaction.
+
+        Args:
+            records: What `Partition.cut` returned.
+            rejects: Records of the log that could not be folded.
+
+        Raises:
+            services.snapshots.Fenced: If somebody else owns the partition now.
+        """
+        names, number = self.names, self.number
+        written = [Record(names.cases, number, key, value) for key, value in records]
+        written += [Record(names.rejects, None, one.source, _encode(one)) for one in rejects]
+        await self._writer.write(written)
+
+    async def close(self) -> None:
+        """Give the partition up."""
+        await self._writer.stop()
+
+
+def _restored(number: int, partitions: int, snapshot: dict[str, bytes]) -> Partition:
+    try:
+        return Partition.restore(number, partitions, snapshot)
+    except ValueError as error:
+        raise CannotOwn(f"cases.v1 partition {number} cannot be used: {error}") from error

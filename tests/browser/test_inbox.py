@@ -1,0 +1,138 @@
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.serving import Served
+
+
+def names(page: Page) -> list[str]:
+    """The accounts of the list, from above."""
+    return page.locator(".open-case").all_inner_texts()
+
+
+def test_the_inbox_is_ranked_and_each_line_says_why_and_for_how_much(page: Page) -> None:
+    page.goto("/")
+
+    assert names(page) == [
+        "Northwind Logistics",
+        "Kestrel Media",
+        "Halden Manufacturing",
+        "Fjord Energi",
+        "Brightwater Clinics",
+        "Orchid Hotels Group",
+        "Lumen & Pike",
+        "Aurora Schools",
+    ]
+    line = page.locator("tr.case").first
+    cells = ["Critical", "Usage (api_calls) fell 54 % in 28 days", "EUR 184k", "in 32 days"]
+    for text in [*cells, "Ana Lima"]:
+        expect(line).to_contain_text(text)
+    spark = line.locator("svg.spark")
+    assert re.search(
+        r"28 days: \d+ a day in the last 7, .* less", spark.get_attribute("aria-label") or ""
+    )
+
+
+def test_an_alert_is_followed_to_its_account_and_back(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="Northwind Logistics").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Northwind Logistics")
+    expect(page.locator(".facts")).to_contain_text("EUR 184,000")
+    card = page.locator(".alert").first
+    expect(card).to_contain_text("would be usual for these weekdays")
+    expect(card).to_contain_text("Rule usage-drop of rule set 3")
+    expect(card.locator(".plot canvas")).to_be_visible()
+    page.get_by_role("link", name="← Inbox").click()
+    expect(page).to_have_url(re.compile(r"/$"))
+
+
+def test_the_chart_reads_out_the_day_under_the_pointer_and_has_a_table(page: Page) -> None:
+    page.goto("/accounts/acct_northwind")
+    plot = page.locator(".plot canvas").first
+    box = plot.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+    expect(page.locator(".readout").first).to_contain_text(re.compile(r"\d+ \w+ · \d+ · usual \d+"))
+    page.get_by_text("The values as a table").first.click()
+    rows = page.locator(".values").first.locator("tbody tr")
+    expect(rows).to_have_count(210)
+    expect(rows.filter(has_text="left out: public holiday")).to_have_count(1)
+    expect(rows.filter(has_text="raised after this day")).to_have_count(1)
+    page.get_by_role("button", name="8 weeks").first.click()
+    expect(page.locator("[data-span='56']").first).to_have_attribute("aria-pressed", "true")
+
+
+def test_filters_stand_in_the_address(page: Page) -> None:
+    page.goto("/")
+    page.locator(".chip", has_text="Critical").click()
+    page.wait_for_url("**/?severity=critical*")
+    assert names(page) == ["Northwind Logistics", "Kestrel Media"]
+
+    page.get_by_label("Owner", exact=True).select_option("ben")
+    page.wait_for_url("**owner=ben*")
+    assert names(page) == ["Kestrel Media"]
+
+    page.get_by_role("link", name="Clear filters").click()
+    page.get_by_role("navigation", name="State").get_by_role("link", name="Snoozed").click()
+    page.wait_for_url("**/?state=snoozed")
+    assert names(page) == ["Riverbend Foods"]
+
+
+def test_slash_searches_and_nothing_found_says_what_to_do(page: Page) -> None:
+    page.goto("/")
+    page.keyboard.press("/")
+    page.keyboard.type("fjord")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=fjord*")
+    assert names(page) == ["Fjord Energi"]
+
+    page.goto("/?q=sable")
+    expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
+    page.get_by_role("link", name="search all accounts").click()
+    expect(page.get_by_role("link", name="Sable Insurance")).to_be_visible()
+
+
+def test_only_mine_after_saying_who_i_am(page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("I am").select_option("Ana Lima")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Ana Lima")
+    page.get_by_label("Owner", exact=True).select_option("me")
+
+    page.wait_for_url("**owner=me*")
+    expect(page.locator("tr.case")).to_have_count(4)
+    cookie = next(one for one in page.context.cookies() if one["name"] == "ebbwatch_person")
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["value"]) == (True, "Lax", "ana")
+
+
+def test_nobody_notified_stale_and_rebuilding_are_told(page: Page, console: Served) -> None:
+    world = console.world
+    world.without_channels()
+    page.goto("/")
+    expect(page.locator(".banner", has_text="Nobody is notified")).to_be_visible()
+
+    whole = console.run(world.freshness())
+    world.fresh = whole.model_copy(update={"complete": False, "current": 3})
+    page.goto("/")
+    expect(page.locator(".banner", has_text="The pages are being rebuilt")).to_contain_text(
+        "3 of 8"
+    )
+
+    reason = "Partition 3 was not written for 40 s; see the log of its owner."
+    world.fresh = whole.model_copy(update={"stale": True, "reason": reason})
+    page.goto("/")
+    expect(page.locator(".banner", has_text="This is out of date")).to_contain_text(reason)
+    expect(page.locator("#freshness")).to_have_text("Out of date")
+
+
+def test_deliveries_show_how_each_channel_does(page: Page, console: Served) -> None:
+    console.world.break_channel()
+    page.goto("/deliveries")
+
+    cards = page.locator(".channel")
+    expect(cards).to_have_count(3)
+    expect(cards.filter(has_text="backup")).to_contain_text("Failing since")
+    expect(cards.filter(has_text="old")).to_contain_text("ebbwatch channels enable old")
+    expect(page.locator(".plain")).to_contain_text("Crm did not answer in time")
+    assert "hooks.crm.example/ebbwatch" not in page.content()

@@ -1,0 +1,1 @@
+"""What a fake and the real thing must both keep to."""

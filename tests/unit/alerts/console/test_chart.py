@@ -1,0 +1,138 @@
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.alerts.console.chart import BAND, SPAN_DAYS, Chart, ChartDay, chart
+from services.alerts.shown import AccountPage, AlertShown
+from tests.unit.alerts.fakes import alert
+
+DAY = date(2026, 5, 13)
+USUAL = [100.0, 100.0, 100.0, 100.0, 64.0, 0.0, 0.0]
+"""Monday first."""
+
+
+def evidence(counts: list[float | None], **changes: Any) -> dict[str, Any]:
+    """What judging writes beside a primitive's numbers; the last count is of `DAY`."""
+    first = DAY - timedelta(days=len(counts) - 1)
+    computed = {"from": first.isoformat(), "known": len(counts), "counts": counts, "masked": []}
+    return {
+        "metrics": ["api_calls"],
+        "computed_from": computed | changes.pop("computed", {}),
+    } | changes
+
+
+def drawn(because: dict[str, Any] | None, timezone: str = "UTC", **page: Any) -> Chart | None:
+    """The chart of an alert with this evidence."""
+    fired = alert(because=because, day=DAY, fired_at=datetime(2026, 5, 14, 2, tzinfo=UTC))
+    return chart(AccountPage(account="acct_1", timezone=timezone, **page), fired)
+
+
+def days(found: Chart | None) -> tuple[ChartDay, ...]:
+    assert found is not None
+    return found.days
+
+
+def test_the_values_are_those_that_the_alert_was_computed_from() -> None:
+    found = drawn(evidence([5.0, None, 7.0]))
+
+    assert found == Chart(
+        metric="api_calls",
+        days=(
+            ChartDay(date(2026, 5, 11), 5.0),
+            ChartDay(date(2026, 5, 12), None),
+            ChartDay(date(2026, 5, 13), 7.0),
+        ),
+        fired=DAY,
+        judged=DAY,
+        since=None,
+        line=None,
+    )
+
+
+def test_days_before_the_first_known_one_are_no_noughts() -> None:
+    found = days(drawn(evidence([0.0, 0.0, 4.0, 5.0], computed={"known": 2, "masked": [0, 3]})))
+
+    assert [(one.on.day, one.value, one.masked) for one in found] == [
+        (12, 4.0, None),
+        (13, 5.0, ""),
+    ]
+
+
+def test_the_account_goes_on_where_the_evidence_ends() -> None:
+    later = {"api_calls": {"2026-05-13": 8.0, "2026-05-15": 9.0}, "other": {"2026-05-15": 90.0}}
+    found = days(drawn(evidence([6.0, 7.0]), days=later))
+
+    # What came late for a day counts: the page shows the days as they are now.
+    assert [one.value for one in found] == [6.0, 8.0, None, 9.0]
+
+
+def test_metrics_that_were_added_up_go_on_added_up() -> None:
+    because = evidence([6.0, 7.0]) | {"metrics": ["api_calls", "logins"]}
+    later = {"api_calls": {"2026-05-14": 8.0}, "logins": {"2026-05-14": 2.0}}
+
+    assert days(drawn(because, days=later))[-1].value == 10.0
+
+
+def test_the_band_is_what_one_day_of_this_account_varies() -> None:
+    because = evidence([1.0, 1.0, 1.0], usual_week=USUAL, dispersion=4.0, drift_sd=0.1)
+    _, tuesday, wednesday = days(drawn(because))
+
+    # sqrt(4 * 100 + (.1 * 100)^2) = sqrt(500)
+    reach = BAND * 500**0.5
+    assert (tuesday.low, tuesday.high) == (100 - reach, 100 + reach)
+    assert wednesday.expected == 100.0
+
+
+def test_nothing_is_usual_before_the_baseline_and_no_band_goes_below_nought() -> None:
+    because = evidence(
+        [1.0] * 4,
+        usual_week=[*USUAL[:4], 1.0, 1.0, 1.0],
+        dispersion=9.0,
+        baseline={"from": "2026-05-11", "to": "2026-05-12", "days_used": 2},
+    )
+    found = days(drawn(because))
+
+    assert [one.expected for one in found] == [None, 100.0, 100.0, 100.0]
+    assert all(one.low is None or one.low >= 0 for one in found)
+
+
+@pytest.mark.parametrize(
+    "given, reason",
+    [("2026-05-12", ""), ({"date": "2026-05-12", "reason": "public holiday"}, "public holiday")],
+)
+def test_masked_days_carry_their_reason(given: object, reason: str) -> None:
+    because = evidence([1.0, 2.0, 3.0], masked_days=[given], computed={"masked": [1]})
+
+    assert [one.masked for one in days(drawn(because))] == [None, reason, None]
+
+
+@pytest.mark.parametrize(
+    "timezone, day",
+    [("UTC", 13), ("Asia/Tokyo", 13), ("America/New_York", 12), ("Nowhere/Land", 13)],
+)
+def test_it_was_raised_for_the_local_day_that_had_ended(timezone: str, day: int) -> None:
+    # 02:00 UTC on the 14th is still the 13th in New York, whose 12th was judged that night.
+    found = drawn(evidence([1.0, 2.0]), timezone)
+
+    assert found is not None
+    assert found.fired == date(2026, 5, day)
+
+
+def test_thirteen_months_are_enough() -> None:
+    long = {(DAY - timedelta(days=n)).isoformat(): 1.0 for n in range(500)}
+
+    assert len(days(drawn(evidence([1.0, 2.0]), days={"api_calls": long}))) == SPAN_DAYS
+
+
+@pytest.mark.parametrize("because", [None, {}, {"payment": "inv-1"}, evidence([3.0])])
+def test_what_is_not_counted_daily_has_no_chart(because: dict[str, Any] | None) -> None:
+    assert drawn(because) is None
+
+
+def test_without_evidence_the_daily_values_are_drawn_alone() -> None:
+    bare = AlertShown(**alert().model_dump() | {"because": None})
+    page = AccountPage(account="a", days={"api_calls": {"2026-05-01": 1.0, "2026-05-02": 2.0}})
+    found = chart(page, bare)
+
+    assert [one.value for one in days(found)] == [1.0, 2.0]
