@@ -228,18 +228,23 @@ async def test_a_call_that_is_given_up_mixes_up_no_other_answer(valkey: str, see
 async def test_a_write_that_is_given_up_is_written_later(valkey: str) -> None:
     async with on(valkey) as server:
         owner = await Owner(server).begin()
-        given_up = []
+        await server.client.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
+        writing = asyncio.ensure_future(owner.say(b.raised(account="acct_0")))
+        await asyncio.wait({writing}, timeout=0.05)
+        writing.cancel()
+        await asyncio.wait({writing})
+        assert writing.cancelled()
+        await server.client.execute_command("CLIENT", "UNPAUSE")
+        # Given up at any other point, or just not any more: Valkey is quick.
         for ticks in range(1, 25):
             writing = asyncio.ensure_future(owner.say(b.raised(account=f"acct_{ticks}")))
             for _ in range(ticks):
                 await asyncio.sleep(0)
             writing.cancel()
             await asyncio.wait({writing})
-            given_up.append(writing.cancelled())
-        assert any(given_up)
         assert await owner.view.beat(0, "first", server.clock()) is True
         found = {one.account for one in await server.view(1).cases()}
-        assert found == {f"acct_{ticks}" for ticks in range(1, 25)}
+        assert found == {f"acct_{ticks}" for ticks in range(25)}
         await server.client.flushdb()
 
 
