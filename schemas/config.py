@@ -154,11 +154,13 @@ class ChannelHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     Attributes:
         failing_since: Since when no attempt has succeeded.
+        failed_at: When an attempt failed last, to the hour; long ago: `failing_since` counts anew.
         disabled_at: When it was switched off; `ebbwatch channels enable` switches it on again.
         reason: Why: `gone` (the endpoint answered 410) or `failing` (for five days).
     """
 
     failing_since: Instant | None = None
+    failed_at: Instant | None = None
     disabled_at: Instant | None = None
     reason: Text | None = None
 

@@ -85,10 +85,11 @@ def read_folder(folder: Path, problems: list[Problem], warnings: list[Problem]) 
             Problem(str(folder), 0, "there is no such folder; EBBWATCH_CONFIG_DIR names it")
         )
         return {}
-    warnings.extend(_strangers(folder))
     found = {name: read(folder / name) for name in NAMES if (folder / name).is_file()}
     problems.extend(one for one in found.values() if isinstance(one, Problem))
-    return {name: one for name, one in found.items() if isinstance(one, File)}
+    files = {name: one for name, one in found.items() if isinstance(one, File)}
+    warnings.extend(_strangers(folder, _named(files)))
+    return files
 
 
 def read(path: Path) -> File | Problem:
@@ -159,10 +160,17 @@ def _reason(model: type[BaseModel], found: Mapping[str, Any]) -> str:
     return f"{where}: {message}{shown}" if where else message
 
 
-def _strangers(folder: Path) -> Iterator[Problem]:
+def _named(files: Mapping[str, File]) -> set[str]:
+    """Return the files that others name: those of the channels' secrets."""
+    channels = files["channels.toml"].data.get("channel") if "channels.toml" in files else None
+    told = channels.values() if isinstance(channels, dict) else ()
+    return {str(one.get("secret_file")) for one in told if isinstance(one, dict)}
+
+
+def _strangers(folder: Path, named: set[str]) -> Iterator[Problem]:
     for path in sorted(folder.iterdir()):
         name = path.name
-        if name in NAMES or name.startswith((".", "README")) or not path.is_file():
+        if name in NAMES or name in named or name.startswith((".", "README")) or not path.is_file():
             continue
         near = difflib.get_close_matches(name, NAMES, 1)
         hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(NAMES)}"

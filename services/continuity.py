@@ -28,7 +28,15 @@ def check_count(log: str, topic: int, snapshot: int, setting: int) -> None:
         )
 
 
-def check(log: str, snapshots: str, number: int, stamp: int, appended: int, bounds: Bounds) -> None:
+def check(
+    log: str,
+    snapshots: str,
+    number: int,
+    stamp: int,
+    appended: int,
+    bounds: Bounds,
+    reached: int = 0,
+) -> None:
     """Refuse a log that does not continue a snapshot.
 
     Args:
@@ -38,12 +46,14 @@ def check(log: str, snapshots: str, number: int, stamp: int, appended: int, boun
         stamp: Offset up to which the snapshot is folded; -1 for nothing.
         appended: Append time of the message at the stamp, microseconds.
         bounds: What the log holds.
+        reached: Offset before which nothing is left to fold, where that may lie beyond the next
+            one: in a log with markers of transactions.
 
     Raises:
         CannotOwn: If messages are missing, or the topic is another one than was folded.
     """
     where = f"{log} partition {number}"
-    if bounds.start > stamp + 1:
+    if bounds.start > max(stamp + 1, reached):
         raise CannotOwn(
             f"{where} begins at offset {bounds.start}, but the snapshot ends at {stamp}: the "
             "messages between were deleted unread. Restore them, or start a new deployment "

@@ -117,8 +117,10 @@ class Kafka:
 
     def _format(self, java: list[str]) -> None:
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        # In one word: an id may begin with a minus sign.
+        named = [f"--cluster-id={cluster}", "-c", self.daemon.mark]
         done = subprocess.run(
-            [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.daemon.mark],
+            [*java, "kafka.tools.StorageTool", "format", *named],
             capture_output=True,
             text=True,
         )

@@ -41,6 +41,7 @@ __all__ = [
     "die",
     "get_logger",
     "health_router",
+    "leave",
     "load_settings",
     "local_environment",
     "serve",
@@ -54,6 +55,7 @@ SELDOM_SECONDS: Final = 10.0
 """A line that a library repeats is shown once in so long."""
 
 _KEY = re.compile(r"\b(ebw_[a-z0-9]+_[A-Za-z0-9]+)_[A-Za-z0-9_-]{43}")
+_SIGNING = re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]+")
 _NAMED = re.compile(
     r'("[^"]*(?:secret|token|password|authorization|pepper)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"',
     re.IGNORECASE,
@@ -89,8 +91,8 @@ def configure_logging(service: str, level: str = "info", secrets: Iterable[str] 
     Args:
         service: Stands in every line.
         level: The least severe level, such as `info`.
-        secrets: Values that no line may show; API keys and fields with telling names are hidden
-            anyway.
+        secrets: Values that no line may show; API keys, secrets of webhooks and fields with
+            telling names are hidden anyway.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -158,7 +160,8 @@ def _rendering(service: str, secrets: Iterable[str]) -> list[Any]:
     def redact(_: object, __: str, line: str) -> str:
         for secret in hidden:
             line = line.replace(secret, "[redacted]")
-        return _NAMED.sub(r'\1"[redacted]"', _KEY.sub(r"\1_[redacted]", line))
+        line = _SIGNING.sub("whsec_[redacted]", _KEY.sub(r"\1_[redacted]", line))
+        return _NAMED.sub(r'\1"[redacted]"', line)
 
     return [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -181,6 +184,18 @@ def die(where: str, error: BaseException | str, code: ExitCode = ExitCode.BUG) -
     get_logger("runtime").critical(
         "process ends", where=where, error=str(error), code=int(code), exc_info=raised
     )
+    leave(code)
+
+
+def leave(code: ExitCode) -> NoReturn:
+    """End the process at once, whatever its tasks and threads do; what was logged is written.
+
+    An event loop that is closed waits for its tasks, and some of a client whose broker is away
+    never end.
+
+    Args:
+        code: What the supervisor is told.
+    """
     for handler in logging.getLogger().handlers:
         handler.flush()
     with contextlib.suppress(OSError, ValueError):
@@ -279,6 +294,8 @@ async def serve(app: "FastAPI", host: str, port: int, setting: str = "") -> None
     """
     import uvicorn
 
+    from services.bounded_http import BoundedHttp
+
     class Server(uvicorn.Server):
         """A server that leaves signals to the service."""
 
@@ -288,6 +305,7 @@ async def serve(app: "FastAPI", host: str, port: int, setting: str = "") -> None
 
     config = uvicorn.Config(
         app,
+        http=BoundedHttp,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -2,12 +2,13 @@
 
 import difflib
 import operator
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 PREFIX: Final = "EBBWATCH_"
 SERVICES: Final = ("ingest", "detector", "alerts")
@@ -34,6 +35,10 @@ Secret = SecretStr
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 _ADDRESS = r"^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$"
+_REDIS = (
+    r"^(rediss?://([^\s@/?#]*@)?(\[[0-9A-Fa-f:.]+\]|[^\s@/?#:\[\]]*)(:\d{1,5})?(/\d*)?"
+    r"|unix://([^\s@/?#]*@)?/[^\s@?#]*)(\?[^\s#]*)?$"
+)
 
 
 class ServiceSettings(BaseModel):
@@ -44,9 +49,9 @@ class ServiceSettings(BaseModel):
         kafka: Bootstrap servers, `host:port[,host:port]`.
         prefix: Prefix of topics, groups and transactional ids.
         partitions: Partition count of `events.v1` and its companions, 1..1000.
-        redis_url: Where Redis or Valkey is.
+        redis_url: Where Redis or Valkey is; user and password are in no repr and no error.
         secret_key: What API keys are hashed with; None where nothing is hashed or sealed.
-        token: Bearer token of the API; None closes it.
+        token: Bearer token of the API, without space around it; None closes it.
         config_dir: Folder of the company's files.
         host: Address that the service listens on.
         log_level: The least severe level that is logged.
@@ -58,12 +63,21 @@ class ServiceSettings(BaseModel):
     kafka: str = Field("127.0.0.1:19092", pattern=_ADDRESS)
     prefix: str = Field("ebbwatch.", max_length=50, pattern=r"^[A-Za-z0-9._-]*$")
     partitions: int = Field(8, ge=1, le=1000)
-    redis_url: str = Field("redis://127.0.0.1:16379/0", pattern=r"^(rediss?|unix)://")
+    redis_url: str = Field("redis://127.0.0.1:16379/0", pattern=_REDIS)
     secret_key: Secret | None = None
     token: Secret | None = None
     config_dir: Path | None = None
     host: str = "127.0.0.1"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("token", mode="before")
+    @classmethod
+    def _bare(cls, token: object) -> object:
+        return token.strip() or None if isinstance(token, str) else token
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, without_password(value) if name == "redis_url" else value
 
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
@@ -98,6 +112,26 @@ class ConfigurationError(Exception):
     def __init__(self, faults: Iterable[Fault | str]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+def without_password(url: str) -> str:
+    """Return the address of a Redis as it may be shown: without user, password and options.
+
+    Args:
+        url: The address, which may be malformed: of one that leaves open what is a password,
+            nothing is shown.
+
+    >>> without_password("rediss://ana:p#ss/w@redis.example:6380/1")
+    'rediss://redis.example:6380/1'
+    >>> without_password("redis://127.0.0.1:6379/0?password=p@ss")
+    '(hidden)'
+    """
+    begin, mark, rest = url.rpartition("://")
+    place, _, options = rest.partition("?")
+    if begin not in ("redis", "rediss", "unix") or "@" in options:
+        return "(hidden)"
+    place = place.rpartition("@")[2]
+    return f"{begin}{mark}{place}" if re.search(_REDIS, f"{begin}{mark}{place}") else "(hidden)"
 
 
 def load_settings(cls: type[Settings], environ: Mapping[str, str]) -> Settings:
@@ -193,8 +227,12 @@ def _bad(
         value = values.get(field)
         if value is not None and _is_secret(cls, field):
             value = "(secret)"
+        elif value is not None and field == "redis_url":
+            value = without_password(value)
         name = PREFIX + field.upper()
         detail = "it is not set, and there is no default" if value is None else each["msg"]
         if each["type"] == "string_pattern_mismatch" and name in SHARED_NAMES:
             detail = f"it must be {SHARED_NAMES[name]}"
+            if field == "redis_url":
+                detail += "; in a password, write / ? # @ as %2F %3F %23 %40"
         yield Fault(name, value, detail)

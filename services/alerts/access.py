@@ -75,7 +75,8 @@ Source: OWASP, HTTP Security Response Headers Cheat Sheet.
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/@\s]+)(:\d{1,5})?", re.ASCII)
 _DEFAULT_PORTS: Final[Mapping[str, str]] = {"http": ":80", "https": ":443"}
-_CHALLENGE: Final = 'Bearer realm="ebbwatch", Basic realm="ebbwatch", charset="UTF-8"'
+_CHALLENGES: Final = ('Basic realm="ebbwatch", charset="UTF-8"', 'Bearer realm="ebbwatch"')
+"""A header each, what browsers can do first: Chromium asks nobody for what stands behind Bearer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +254,11 @@ class _Answering:
 
 
 def _refusal(denied: Denied) -> Response:
-    headers = {"www-authenticate": _CHALLENGE} if denied.status == 401 else {}
     content = orjson.dumps({"error": denied.code, "detail": denied.detail})
-    return Response(content, denied.status, headers, media_type="application/json")
+    response = Response(content, denied.status, media_type="application/json")
+    for challenge in _CHALLENGES if denied.status == 401 else ():
+        response.headers.append("www-authenticate", challenge)
+    return response
 
 
 _FAILED: Final = Response(

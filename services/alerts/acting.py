@@ -17,7 +17,11 @@ SNOOZE_LIMIT: Final = timedelta(days=5 * 366)
 """Past the renewal of the longest usual contract; a case that is never to be heard of again is
 resolved."""
 
-_VERSION = re.compile(r'(?:W/)?"?([1-9]\d{0,14})(?:-[0-9a-f]+)?"?', re.ASCII)
+# Nine digits: the log's bound for a version is 1,000,000,000 (`schemas.events.fields.Count`).
+_VERSION = re.compile(r'(?:W/)?"?([1-9]\d{0,8})(?:-[0-9a-f]+)?"?', re.ASCII)
+
+_SENT_AS: Final = {"id": "Idempotency-Key", "seen": "If-Match", "by": "X-Ebbwatch-Person"}
+"""How a field of the record is called by whoever sends it, where that differs."""
 
 
 def _only_text(value: object) -> object:
@@ -116,6 +120,17 @@ class FieldRefused(ValueError):
         self.field = field
 
 
+class NoSuchCase(Exception):
+    """No account can have that id, so there is no case of it.
+
+    Args:
+        account: The id.
+    """
+
+    def __init__(self, account: str) -> None:
+        super().__init__(no_case(account))
+
+
 class VersionMissing(Exception):
     """Nobody may act on a case without saying which version of it was seen."""
 
@@ -124,6 +139,11 @@ class VersionMissing(Exception):
             'Send `If-Match` with the `ETag` of the case as you saw it, such as If-Match: "3"; '
             "`*` acts whatever it is now."
         )
+
+
+def no_case(account: str) -> str:
+    """Return what people read where there is no case of an account."""
+    return f"There is no case of account {account[:200]!r}."
 
 
 def seen_version(if_match: str | None) -> int | None:
@@ -205,6 +225,7 @@ def to_action(
     Raises:
         FieldRefused: A snooze that would end before it begins, or something that the log's own
             schema refuses.
+        NoSuchCase: The account's id is one that no account can have.
     """
     fields: dict[str, Any] = dict(body)
     if isinstance(body, Snooze):
@@ -214,7 +235,10 @@ def to_action(
         return msgspec.convert(fields | head, Action)  # type: ignore[no-any-return]
     except msgspec.ValidationError as error:
         detail, _, where = str(error).partition(" - at `$.")
-        raise FieldRefused(where.rstrip("`") or "body", detail) from None
+        field = where.rstrip("`") or "body"
+        if field == "case":
+            raise NoSuchCase(case) from None
+        raise FieldRefused(_SENT_AS.get(field, field), detail) from None
 
 
 def _bounded(until: datetime, at: datetime) -> datetime:

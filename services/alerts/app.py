@@ -8,17 +8,22 @@ import signal
 import socket
 from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NoReturn
 
 import uvloop
 
 from services import runtime
 from services.alerts.service import Service
 from services.alerts.settings import AlertsSettings
-from services.runtime import ConfigurationError, ExitCode, Fault, PortTaken, die, get_logger
+from services.runtime import ConfigurationError, ExitCode, Fault, PortTaken, die, get_logger, leave
 
 STOP_SECONDS: Final = 7.0
 """A supervisor kills after 7.5 s, and Python itself needs a moment to end."""
+
+TOKEN_CHARACTERS: Final = 16
+"""At least, where others can try tokens; of random ones 16 say 96 bits."""
+
+_MAKE: Final = "`openssl rand -base64 24` makes a token"
 
 _log = get_logger(__name__)
 
@@ -30,7 +35,7 @@ def main(environ: Mapping[str, str]) -> int:
         environ: Variables by name.
 
     Returns:
-        The exit code.
+        The exit code, if it does not begin to run.
     """
     try:
         settings = runtime.load_settings(AlertsSettings, environ)
@@ -41,26 +46,32 @@ def main(environ: Mapping[str, str]) -> int:
         return ExitCode.CONFIG
     secrets = [one.get_secret_value() for one in (settings.secret_key, settings.token) if one]
     runtime.configure_logging("alerts", settings.log_level, secrets)
-    uvloop.run(run(settings))
-    return ExitCode.OK
+    return uvloop.run(run(settings))
 
 
 def require_guarded(settings: AlertsSettings) -> None:
-    """Refuse to serve other machines what nobody needs a token for.
+    """Refuse to serve other machines what nobody needs a token for, or one that can be guessed.
 
     Args:
         settings: What it is told from outside.
 
     Raises:
-        ConfigurationError: Names the address and both remedies.
+        ConfigurationError: Names the address or the token, and the remedies.
     """
-    if settings.token is None and not _is_loopback(settings.host):
+    if _is_loopback(settings.host):
+        return
+    if settings.token is None:
         detail = "others could reach it without a token: set EBBWATCH_TOKEN too, or 127.0.0.1 here"
-        raise ConfigurationError([Fault("EBBWATCH_HOST", settings.host, detail)])
+        raise ConfigurationError([Fault("EBBWATCH_HOST", settings.host, f"{detail}; {_MAKE}")])
+    size = len(settings.token.get_secret_value())
+    if size < TOKEN_CHARACTERS:
+        detail = f"it has {size} characters, and at {settings.host} others can try: at least"
+        detail = f"{detail} {TOKEN_CHARACTERS}; {_MAKE}"
+        raise ConfigurationError([Fault("EBBWATCH_TOKEN", None, detail)])
 
 
-async def run(settings: AlertsSettings) -> None:
-    """Run the alerts service until SIGTERM or SIGINT; any unexpected error ends the process.
+async def run(settings: AlertsSettings) -> NoReturn:
+    """Run the alerts service until SIGTERM or SIGINT, or an unexpected error, then end the process.
 
     Args:
         settings: What it is told from outside.
@@ -74,14 +85,16 @@ async def run(settings: AlertsSettings) -> None:
     running = asyncio.create_task(_edge("alerts", service.run()))
     await stop.wait()
     _log.info("stopping")
-    try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await service.stop()
-            await asyncio.wait({running})
-    except TimeoutError:
+    stopping = asyncio.create_task(service.stop())
+    _, late = await asyncio.wait({stopping, running}, timeout=STOP_SECONDS)
+    if stopping.done() and (error := stopping.exception()) is not None:
+        die("stop", error)
+    if late:
         # What is not flushed is folded again, and what was under way is sent again.
         _log.warning("stopped before everything was written")
     _log.info("stopped")
+    # Not by returning: the loop would wait for what did not end in time.
+    leave(ExitCode.OK)
 
 
 def _is_loopback(host: str) -> bool:

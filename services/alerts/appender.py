@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from schemas import cases
 from services.kafka_clients import close
 from services.partitioning import partition_of
-from services.runtime import get_logger
+from services.runtime import Health, get_logger
 
 ATTEMPT_SECONDS: Final = 5.0
 """One attempt; a record that is not acknowledged by then may be appended all the same."""
@@ -33,13 +33,18 @@ class Appender:
         topic: Full name of `alerts.v1`.
         partitions: How many partitions it has.
         client_id: How the broker's logs name this process.
+        health: Told while a record that must not be lost is not taken, check `log`.
     """
 
-    def __init__(self, kafka: str, topic: str, partitions: int, client_id: str) -> None:
+    def __init__(
+        self, kafka: str, topic: str, partitions: int, client_id: str, health: Health
+    ) -> None:
         self._kafka = kafka
         self._topic = topic
         self._partitions = partitions
         self._client_id = client_id
+        self._health = health
+        self._repeating = 0
         self._current: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._closing: set[asyncio.Task[bool]] = set()
@@ -77,21 +82,26 @@ class Appender:
             raise LogAway(f"Kafka at {self._kafka} did not take the record: {detail}") from error
 
     async def insist(self, record: cases.Action | cases.Notice) -> None:
-        """Append a record, as often as it takes.
+        """Append a record, as often as it takes; from the first failure on it is not ready.
+
+        Not every error mends itself: without a right to write, or with a record that the broker
+        finds too large, this goes on until somebody sees it.
 
         Args:
             record: As for `append`.
         """
         attempt = 0
-        while True:
-            try:
-                await self.append(record, ATTEMPT_SECONDS)
-            except LogAway as error:
-                _log.warning("alert log is away", error=str(error))
-                await asyncio.sleep(BACK_OFF_SECONDS[min(attempt, len(BACK_OFF_SECONDS) - 1)])
-                attempt += 1
-            else:
-                return
+        try:
+            while True:
+                try:
+                    return await self.append(record, ATTEMPT_SECONDS)
+                except LogAway as error:
+                    attempt += 1
+                    self._note_failure(attempt, str(error))
+                await asyncio.sleep(BACK_OFF_SECONDS[min(attempt, len(BACK_OFF_SECONDS)) - 1])
+        finally:
+            if attempt:
+                self._note_end()
 
     async def stop(self) -> None:
         """Close all connections; what is not acknowledged by now is given up."""
@@ -99,6 +109,17 @@ class Appender:
             self._replace(self._current)
         if self._closing:
             await asyncio.wait(self._closing)
+
+    def _note_failure(self, attempt: int, error: str) -> None:
+        _log.warning("alert log is away", error=error, attempt=attempt)
+        self._repeating += attempt == 1
+        detail = f"{self._repeating} record(s) wait, this one since {attempt} attempt(s): {error}"
+        self._health.set("log", False, detail)
+
+    def _note_end(self) -> None:
+        self._repeating -= 1
+        if not self._repeating:
+            self._health.set("log", True)
 
     async def _ready(self) -> AIOKafkaProducer:
         async with self._starting:

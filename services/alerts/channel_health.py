@@ -1,7 +1,7 @@
 """How the endpoints of channels do: written to `config.v1` by whichever replica notices a change.
 
-Since when a channel fails, that it was switched off, that all is well again: what stays as it is
-writes nothing.
+Since when a channel fails, when it did so last, that it was switched off, that all is well again:
+what stays as it is writes nothing.
 """
 
 import asyncio
@@ -10,13 +10,22 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from schemas.config import HEALTH_PREFIX, ChannelHealth
+from services.alerts.delivery import JITTER_SHARE, SCHEDULE
 from services.config_log import ConfigConflict, ConfigUnavailable
 from services.runtime import get_logger
 
 DISABLE_AFTER: Final = timedelta(days=5)
 """So long without one success and a channel is switched off. Source: Standard Webhooks, retries."""
+
+HOUR: Final = timedelta(hours=1)
+"""How exactly the newest failure is written; of more there is no need, and each is a record."""
+
+FORGET_AFTER: Final = SCHEDULE[-1] * (1 + JITTER_SHARE) + HOUR
+"""A channel that failed no more for so long has no attempt that fails again and again: two single
+failures, days apart, are not days of failing. The longest step of the schedule, with its jitter."""
 
 HEALTHY: Final = ChannelHealth()
 
@@ -43,16 +52,18 @@ def after_failure(health: ChannelHealth, now: datetime) -> ChannelHealth:
 
     >>> from datetime import UTC
     >>> day = datetime(2026, 5, 14, tzinfo=UTC)
-    >>> after_failure(ChannelHealth(failing_since=day), day + timedelta(days=5)).reason
+    >>> later = day + timedelta(days=5)
+    >>> after_failure(ChannelHealth(failing_since=day, failed_at=later - HOUR), later).reason
     'failing'
     """
     if health.disabled_at is not None:
         return health
-    if health.failing_since is None:
-        return ChannelHealth(failing_since=now)
-    if now - health.failing_since < DISABLE_AFTER:
-        return health
-    return switched_off(health, "failing", now)
+    newest = health.failed_at or health.failing_since
+    if health.failing_since is None or newest is None or now - newest > FORGET_AFTER:
+        return ChannelHealth(failing_since=now, failed_at=now)
+    if now - health.failing_since >= DISABLE_AFTER:
+        return switched_off(health, "failing", now)
+    return replace(health, failed_at=now) if now - newest >= HOUR else health
 
 
 def after_success(health: ChannelHealth) -> ChannelHealth:

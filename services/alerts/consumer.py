@@ -64,6 +64,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         # How far in accounts.v1 the view was written when a partition was taken over.
         self._written: dict[int, int | None] = {}
         self._read: dict[int, int] = {}
+        # When the broker said last what a partition holds, and when we saw that first, monotonic.
+        self._polled: dict[TopicPartition, tuple[int, float]] = {}
         self._commit_at = 0.0
         self._committing: asyncio.Task[None] | None = None
         self._consumer = self._make(replica)
@@ -167,10 +169,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 owned.known = True
                 owned.projection.start(await self._consumer.position(accounts) - 1)
                 self._folded(owned, list(owned.partition.cases.values()))
-            self._read[owned.number] = await self._consumer.position(log)
+            read = await self._consumer.position(log)
+            self._read[owned.number] = read
+            owned.partition.reach(read)
             if await self._at_end(log):
                 owned.current_at = time.monotonic() - age
                 owned.projection.as_of = time.time() - age
+                self._folded(owned, ())
         if ages:
             silent = min(ages)
             away = f"Kafka at {self._settings.kafka} is silent for {silent:.0f} s"
@@ -180,7 +185,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _age(self, at: TopicPartition) -> float | None:
         """Return how long ago the broker said what a partition holds, or None if it never did."""
         polled = self._consumer.last_poll_timestamp(at)
-        return None if polled is None else max(0.0, time.time() - polled / 1000)
+        if polled is None:
+            return None
+        seen, first = self._polled.get(at, (None, 0.0))
+        if polled != seen:
+            first = time.monotonic()
+            self._polled[at] = (polled, first)
+        # The wall clock may be set back meanwhile; only it tells of a freeze before this look.
+        return max(time.monotonic() - first, time.time() - int(polled) / 1000)
 
     async def _at_end(self, at: TopicPartition) -> bool:
         end = self._consumer.highwater(at)
@@ -214,13 +226,19 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._written[owned.number] = written
         if written is None:
             owned.projection.renew()
-        self._consumer.seek(log, owned.partition.stamp + 1)
+        self._consumer.seek(log, owned.partition.position)
         self._consumer.seek(accounts, first)
         self._consumer.resume(log, accounts)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Begin to take over what is assigned; nothing is read before."""
-        assigned = list(assigned)
+        try:
+            self._assigned(list(assigned))
+        except Exception as error:
+            # aiokafka would log it and go on.
+            die("assignment", error)
+
+    def _assigned(self, assigned: Sequence[TopicPartition]) -> None:
         self._consumer.pause(*assigned)
         for at in assigned:
             # Any valid position will do: without one aiokafka asks for the committed offset.

@@ -20,6 +20,13 @@ from services.runtime import SELDOM_SECONDS, get_logger
 
 SWITCHED_OFF: Final = Refused("channel_disabled", "it is switched off, or there is none any more")
 
+PAUSE_SECONDS: Final = 3600.0
+"""The longest that one answer keeps all notices of a channel waiting; the one that it was an answer
+to waits as long as `delivery.next_attempt` says."""
+
+SWITCHING_SECONDS: Final = 60.0
+"""After 410 nothing is sent for so long, in which every replica learns that the channel is off."""
+
 _log = get_logger("alerts.dispatch")
 
 
@@ -100,7 +107,6 @@ class Dispatch:
         targets = [
             Target(channel=channel.name, person=to.person, why=to.why)
             for channel in known.channels.values()
-            if not channel.disabled
         ]
         if not targets:
             # Closed by that: the page of the case and this count say that nobody was told.
@@ -120,26 +126,31 @@ class Dispatch:
             _log.error("not routed", case=case.id, error=repr(error))
             return Recipient(None, "nobody")
 
-    async def deliver(self, notice: Notice, delivery: Delivery) -> None:
+    async def deliver(
+        self, notice: Notice, delivery: Delivery, asked: Callable[[float], None]
+    ) -> None:
         """Make the next attempt of a delivery, and append its outcome.
 
         Args:
             notice: The notice.
             delivery: One of its targets, which is not done.
+            asked: Told for how many seconds the endpoint asked not to be sent anything.
         """
         channel = self._directory.snapshot.channels.get(delivery.channel)
         if channel is None or channel.disabled:
             await self._append_failed(notice, delivery, SWITCHED_OFF)
-        else:
-            clock = asyncio.get_running_loop().time
-            begun = clock()
-            outcome = await self._send(channel, notice, delivery)
-            took = clock() - begun
-            self._tally.attempted(channel.name, took)
-            if isinstance(outcome, Delivered):
-                await self._append_delivered(notice, delivery, outcome, took)
-            else:
-                await self._append_failed(notice, delivery, outcome)
+            return
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        outcome = await self._send(channel, notice, delivery)
+        took = clock() - begun
+        self._tally.attempted(channel.name, took)
+        if isinstance(outcome, Delivered):
+            await self._append_delivered(notice, delivery, outcome, took)
+            return
+        if outcome.retry_after is not None and outcome.retry_after > 0:
+            asked(min(outcome.retry_after, PAUSE_SECONDS))
+        await self._append_failed(notice, delivery, outcome)
 
     async def _send(self, channel: Channel, notice: Notice, delivery: Delivery) -> Outcome:
         try:
@@ -183,12 +194,8 @@ class Dispatch:
     async def _append_failed(self, notice: Notice, delivery: Delivery, outcome: Refused) -> None:
         now, attempt = self._now(), delivery.attempts + 1
         sent = outcome != SWITCHED_OFF
-        again = sent and not outcome.gone
-        retry_at = (
-            next_attempt(attempt, now, self._jitter(), self._scale, outcome.retry_after)
-            if again
-            else None
-        )
+        pause = SWITCHING_SECONDS if outcome.gone else outcome.retry_after
+        retry_at = next_attempt(attempt, now, self._jitter(), self._scale, pause) if sent else None
         record = NoticeFailed(
             id=notice.id,
             case=notice.case,

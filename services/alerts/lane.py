@@ -27,12 +27,22 @@ class Lane:
         self._slots = asyncio.Semaphore(width)
         self._numbers = itertools.count()
         self._waiting: list[tuple[float, int, Job]] = []
+        self._paused_until = float("-inf")
         self._woken = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
 
     def put(self, wait: float, job: Job) -> None:
         """Let a job run after so many seconds; of those that are due the earliest first."""
         heapq.heappush(self._waiting, (self._clock() + wait, next(self._numbers), job))
+        self._woken.set()
+
+    def pause(self, seconds: float) -> None:
+        """Begin nothing for so long; what is under way goes on."""
+        self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    def resume(self) -> None:
+        """End a pause."""
+        self._paused_until = float("-inf")
         self._woken.set()
 
     def clear(self) -> None:
@@ -63,7 +73,9 @@ class Lane:
     async def _next(self) -> Job:
         while True:
             self._woken.clear()
-            wait = self._waiting[0][0] - self._clock() if self._waiting else LONGEST_WAIT_SECONDS
+            wait = LONGEST_WAIT_SECONDS
+            if self._waiting:
+                wait = max(self._waiting[0][0], self._paused_until) - self._clock()
             if wait <= 0:
                 return heapq.heappop(self._waiting)[2]
             with contextlib.suppress(TimeoutError):

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
@@ -81,6 +82,12 @@ class Metrics:
             registry=registry,
             buckets=VIEW_SECONDS,
         )
+        self._channels = Gauge(
+            "ebbwatch_channel_up",
+            "Whether a channel delivers: 0 while it fails, is switched off or cannot be used.",
+            ("channel",),
+            registry=registry,
+        )
         registry.register(_Build())
         registry.register(_View(lambda: not self._away))
         health.set("view", False, "not written yet", required=False)
@@ -96,6 +103,12 @@ class Metrics:
     def delivered(self, seconds: float) -> None:
         """Note how long after its cause a notice was delivered."""
         self._delivered.observe(seconds)
+
+    def channels(self, states: Mapping[str, str]) -> None:
+        """Note how the channels do, by name: `ok`, or why it is not."""
+        self._channels.clear()
+        for channel, state in states.items():
+            self._channels.labels(channel).set(state == "ok")
 
     def view_written(self, seconds: Sequence[float]) -> None:
         """Note how old the records of alerts are that can be read in the view now."""
@@ -119,6 +132,7 @@ class Metrics:
     def parted(self) -> None:
         """Forget what is known of the view: its partitions are written by others now."""
         self._away.clear()
+        self._health.set("view", True, "idle: no partition is assigned", required=False)
 
 
 class PartitionCollector(Collector):

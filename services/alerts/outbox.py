@@ -24,8 +24,11 @@ from services.runtime import die
 
 CURRENT_SECONDS: Final = 5.0
 """Nothing is sent unless the log was read to its end so recently. Source: design.md §6."""
-HOLD_SECONDS: Final = 0.1
-"""Between two looks whether it is."""
+GONE_SECONDS: Final = 30.0
+"""A channel that the directory has not known for so long is gone; until then the directory may only
+be behind whoever named the channel as a target."""
+PATIENCE_SECONDS: Final = 3 * 86_400.0
+"""What is to go by a channel that is off waits so long to be sent: about as long as the retries."""
 TICK_SECONDS: Final = 1.0
 FORGET_SECONDS: Final = 60.0
 INTENTS_AT_ONCE: Final = 32
@@ -66,6 +69,14 @@ class _Step(NamedTuple):
     channel: str
 
 
+class _Held(NamedTuple):
+    """A step that came due while nothing may be sent."""
+
+    owned: Owned
+    step: _Step
+    attempts: int
+
+
 class Outbox:
     """Begins each step when it is due, and never one twice.
 
@@ -75,6 +86,8 @@ class Outbox:
         dispatch: Takes the steps.
         log: Takes the ends of snoozes.
         width: Attempts of one channel at once, >= 1.
+        gone_after: Seconds after which a channel that is not known counts as gone.
+        patience: Seconds for which a notice waits for a channel that is off.
     """
 
     def __init__(
@@ -84,12 +97,23 @@ class Outbox:
         dispatch: Dispatch,
         log: Log,
         width: int,
+        gone_after: float = GONE_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._ownership = ownership
         self._directory = directory
         self._dispatch = dispatch
         self._log = log
         self._width = width
+        self._gone_after = gone_after
+        self._patience = patience
+        # Since when the directory has not known a channel that is needed, monotonic seconds.
+        self._absent: dict[str, float] = {}
+        self._off: set[str] = set()
+        # Just switched on: what waited is sent at once, and not when its next attempt was due.
+        self._woken: set[str] = set()
+        # By partition, what came due while its log was not known to be read to its end.
+        self._held: dict[int, list[_Held]] = {}
         self._lanes: dict[str, Lane] = {}
         self._running: set[asyncio.Task[None]] = set()
         # After how many attempts each step was begun last; an intent is begun after -1.
@@ -105,6 +129,7 @@ class Outbox:
         while True:
             for owned in self._ownership:
                 if _is_current(owned):
+                    self._release(owned)
                     self._wake_cases(owned)
             if time.monotonic() >= forget_at:
                 forget_at = time.monotonic() + FORGET_SECONDS
@@ -116,8 +141,11 @@ class Outbox:
 
         Args:
             owned: Their partition.
-            cases: All of its cases once it is loaded, then those that a fold has changed.
+            cases: All of its cases once it is loaded, then those that a fold has changed; none
+                when its log was read to its end once more.
         """
+        if self._held and _is_current(owned):
+            self._release(owned)
         waits = owned.revoked or not owned.known or not self._directory.ready.is_set()
         if self._closed or waits:
             # All of it is looked at again once that is so.
@@ -139,6 +167,7 @@ class Outbox:
             lane.clear()
         self._begun = {step: self._begun[step] for step in self._working}
         self._waking.clear()
+        self._held.clear()
         working = {task for lane in self._lanes.values() for task in lane.working}
         if working:
             await asyncio.wait(working, timeout=within)
@@ -158,18 +187,47 @@ class Outbox:
         await self._dispatch.close()
 
     def _on_directory(self) -> None:
-        """Close at once what waits for a channel that is gone, and begin what waited for this."""
-        for channel in [name for name in self._lanes if self._is_off(name)]:
-            self._lanes[channel].clear()
-            for step in [one for one in self._begun if one.channel == channel]:
-                if step not in self._working:
-                    del self._begun[step]
+        """Begin anew what waits for a channel that came or went, or was switched on or off."""
+        known = self._directory.snapshot.channels
+        off = {name for name, channel in known.items() if channel.disabled}
+        for channel in self._lanes.keys() - {INTENT}:
+            if channel not in known or channel in self._absent or channel in off ^ self._off:
+                self._begin_anew(channel)
+        self._off, self._woken = off, self._off - off
+        self._absent = {name: at for name, at in self._absent.items() if name not in known}
         for owned in self._ownership:
             self.folded(owned, owned.partition.cases.values())
+        self._woken = set()
 
-    def _is_off(self, channel: str) -> bool:
-        known = self._directory.snapshot.channels.get(channel)
-        return channel != INTENT and (known is None or known.disabled)
+    def _begin_anew(self, channel: str) -> None:
+        """Forget what waits for a channel: how long it has to wait is another now."""
+        self._lanes[channel].clear()
+        self._lanes[channel].resume()
+        for number, held in self._held.items():
+            self._held[number] = [one for one in held if one.step.channel != channel]
+        for step in [one for one in self._begun if one.channel == channel]:
+            if step not in self._working:
+                del self._begun[step]
+
+    def _absence(self, channel: str) -> float | None:
+        """Return for how long a channel may still turn up, seconds; None where it is known."""
+        if channel == INTENT or channel in self._directory.snapshot.channels:
+            return None
+        since = self._absent.setdefault(channel, time.monotonic())
+        return max(0.0, since + self._gone_after - time.monotonic())
+
+    def _closed_for(self, notice: Notice, channel: str) -> float | None:
+        """Return for how long a notice waits for its channel to be there, and on; None if it is."""
+        absence = self._absence(channel)
+        if absence is not None or not self._directory.snapshot.channels[channel].disabled:
+            return absence
+        return max(0.0, notice.caused_at / 1e6 + self._patience - time.time())
+
+    def _wait(self, notice: Notice, delivery: Delivery) -> float:
+        closed = self._closed_for(notice, delivery.channel)
+        if closed is not None:
+            return closed
+        return 0.0 if delivery.channel in self._woken else _until(delivery.retry_at)
 
     def _begin(self, owned: Owned, notice: Notice) -> None:
         if notice.deliveries is None:
@@ -177,9 +235,8 @@ class Outbox:
             return
         for delivery in notice.deliveries.values():
             if delivery.done is None:
-                wait = 0.0 if self._is_off(delivery.channel) else _wait(delivery)
                 step = _Step(notice.case, notice.id, delivery.channel)
-                self._put(owned, step, delivery.attempts, wait)
+                self._put(owned, step, delivery.attempts, self._wait(notice, delivery))
 
     def _put(self, owned: Owned, step: _Step, attempts: int, wait: float) -> None:
         if self._begun.get(step) != attempts and step not in self._working:
@@ -199,25 +256,46 @@ class Outbox:
         if owned.revoked:
             return
         if not _is_current(owned):
-            self._lane(step.channel).put(HOLD_SECONDS, partial(self._take, owned, step, attempts))
+            held = self._held.setdefault(owned.partition.number, [])
+            held.append(_Held(owned, step, attempts))
             return
         case = owned.partition.cases.get(step.case)
         notice = case.notices.get(step.notice) if case is not None else None
         if case is None or notice is None:
+            return
+        if step.channel != INTENT and (closed := self._closed_for(notice, step.channel)):
+            # It has vanished or was switched off since.
+            self._lane(step.channel).put(closed, partial(self._take, owned, step, attempts))
             return
         self._working.add(step)
         try:
             if step.channel != INTENT:
                 delivery = (notice.deliveries or {}).get(step.channel)
                 if delivery is not None and not delivery.done and delivery.attempts == attempts:
-                    await self._dispatch.deliver(notice, delivery)
+                    pause = self._lane(step.channel).pause
+                    await self._dispatch.deliver(notice, delivery, pause)
             elif notice.deliveries is None:
                 await self._dispatch.intend(case, notice, owned.accounts)
+        except asyncio.CancelledError:
+            self._require_ours(owned)
+            raise
         except Exception as error:
             die("outbox", error)
         finally:
             self._working.discard(step)
             self._look_again(step)
+
+    def _require_ours(self, owned: Owned | None = None) -> None:
+        """End the process for a cancellation that is not ours: a step would be lost by it."""
+        if not self._closed and (owned is None or not owned.revoked):
+            die("outbox", "a task was cancelled that nobody here had cancelled")
+
+    def _release(self, owned: Owned) -> None:
+        """Take up again what was held until the log was known to be read to its end."""
+        for one in self._held.pop(owned.partition.number, ()):
+            self._lane(one.step.channel).put(
+                0.0, partial(self._take, one.owned, one.step, one.attempts)
+            )
 
     def _look_again(self, step: _Step) -> None:
         """Begin what was folded while the step was under way, and was passed over for that."""
@@ -237,9 +315,18 @@ class Outbox:
         await self._log.insist(record)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(_edge(work))
+        task = asyncio.ensure_future(self._edge(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+    async def _edge(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            self._require_ours()
+            raise
+        except Exception as error:
+            die("outbox", error)
 
     def _forget_closed(self) -> None:
         open_now = {
@@ -250,20 +337,13 @@ class Outbox:
             for step, attempts in self._begun.items()
             if step.notice in open_now or step in self._working
         }
-
-
-async def _edge(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        await work
-    except Exception as error:
-        die("outbox", error)
+        needed = {step.channel for step in self._begun}
+        self._absent = {name: at for name, at in self._absent.items() if name in needed}
 
 
 def _is_current(owned: Owned) -> bool:
     return time.monotonic() - owned.current_at < CURRENT_SECONDS
 
 
-def _wait(delivery: Delivery) -> float:
-    if delivery.retry_at is None:
-        return 0.0
-    return max(0.0, (delivery.retry_at - datetime.now(UTC)).total_seconds())
+def _until(due: datetime | None) -> float:
+    return 0.0 if due is None else max(0.0, (due - datetime.now(UTC)).total_seconds())

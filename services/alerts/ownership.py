@@ -12,12 +12,19 @@ from services.alerts.accounts import Accounts
 from services.alerts.cases.partition import Partition
 from services.alerts.projection import Projection
 from services.alerts.settings import AlertsSettings
-from services.alerts.store import Store
+from services.alerts.store import Store, answering
 from services.continuity import CannotOwn
 from services.runtime import ExitCode, Health, die, get_logger
 from services.snapshots import LoadTooSlow
 
 LOADS_AT_ONCE: Final = 4
+FULL_RECORDS: Final = 20_000
+FULL_BYTES: Final = 32 * 1024 * 1024
+"""So much is flushed at once, however short ago the last flush was. Source: design.md §5.7."""
+AHEAD_RECORDS: Final = 10_000
+AHEAD_SECONDS: Final = 3600.0
+"""So far, or so long, the position goes on unwritten while no case changes. Once the log is deleted
+up to there by its retention, only the position tells that nothing was missed."""
 NEVER: Final = float("-inf")
 
 _log = get_logger("alerts.ownership")
@@ -124,6 +131,10 @@ class Ownership:
         try:
             async with gate:
                 await self._own(number, generation)
+        except asyncio.CancelledError:
+            if generation == self._generation:
+                die("take-over", f"partition {number} was cancelled by one of its own tasks")
+            raise
         except CannotOwn as error:
             die("take-over", error, ExitCode.CONFIG)
         except LoadTooSlow as error:
@@ -134,6 +145,9 @@ class Ownership:
             self._loading.discard(task)
 
     async def _own(self, number: int, generation: int) -> None:
+        if generation != self._generation:
+            # Its producer would fence whoever owns the partition by now.
+            return
         store = Store(self._settings, number)
         try:
             partition = await store.take_over()
@@ -145,7 +159,8 @@ class Ownership:
         projection = self._project(partition, accounts, epoch)
         owned = Owned(partition, store, accounts, projection, partition.stamp)
         self.owned[number] = owned
-        await self._begin(owned)
+        async with answering(f"the position of partition {number}"):
+            await self._begin(owned)
         _log.info("partition loaded", partition=number, stamp=partition.stamp)
         self._tell()
 
@@ -153,9 +168,8 @@ class Ownership:
         """Begin to write what has waited long enough."""
         now = time.monotonic()
         for owned in self:
-            due = now - owned.flushed_at >= self._settings.alerts_flush_seconds
-            waits = owned.partition.dirty or owned.partition.rejects
-            if due and waits and not owned.lock.locked():
+            waited = now - owned.flushed_at
+            if _is_due(owned, waited, self._settings.alerts_flush_seconds):
                 # Not awaited: folding goes on while the transaction is under way.
                 self._in_background(self.flush(owned))
 
@@ -167,7 +181,7 @@ class Ownership:
         """
         try:
             async with owned.lock:
-                if owned.partition.dirty or owned.partition.rejects:
+                if _has_news(owned.partition) or owned.partition.ahead:
                     owned.flushed_at = time.monotonic()
                     # Nothing may be awaited between these two: they are one moment.
                     cut = owned.partition.cut()
@@ -175,6 +189,10 @@ class Ownership:
                     stamp = owned.partition.stamp
                     await owned.store.write(cut, rejects)
                     owned.durable = stamp
+        except asyncio.CancelledError:
+            if not owned.revoked:
+                die(f"flush of partition {owned.number}", "cancelled by one of its own tasks")
+            raise
         except Exception as error:
             # After a cut the memory is ahead of the snapshot for good.
             die(f"flush of partition {owned.number}", error)
@@ -191,8 +209,7 @@ class Ownership:
             task.cancel()
         await asyncio.gather(*self._loading, return_exceptions=True)
         self.part()
-        await asyncio.gather(*(self._give_up(owned) for owned in self.owned.values()))
-        self.owned.clear()
+        await asyncio.gather(*(self._give_up(owned) for owned in list(self.owned.values())))
         self.assigned = frozenset()
         self._health.set("snapshots", False, "partitions are being reassigned")
 
@@ -202,7 +219,9 @@ class Ownership:
         # A flush that began before it still needs the producer.
         async with owned.lock:
             await owned.store.close()
+        # At once, or a scrape in between would count them twice.
         self.counted.update(owned.partition.counts)
+        self.owned.pop(owned.partition.number, None)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -215,3 +234,18 @@ class Ownership:
         self._health.set(
             "snapshots", not missing, detail or f"{len(self.owned)} partitions are loaded"
         )
+
+
+def _has_news(partition: Partition) -> bool:
+    return bool(partition.dirty or partition.rejects)
+
+
+def _is_due(owned: Owned, waited: float, every: float) -> bool:
+    partition = owned.partition
+    if owned.lock.locked():
+        return False
+    if _has_news(partition):
+        full = partition.dirty >= FULL_RECORDS or partition.weight >= FULL_BYTES
+        return full or waited >= every
+    ahead = partition.ahead
+    return ahead >= AHEAD_RECORDS or (ahead > 0 and waited >= AHEAD_SECONDS)

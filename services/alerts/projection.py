@@ -22,6 +22,9 @@ from services.runtime import die, get_logger
 
 BEAT_SECONDS: Final = 1.0
 """Between two signs of life, and between two tries while Redis is away."""
+FRESH_SECONDS: Final = 5.0
+"""Who has read the log to its end so lately takes the view back from another; who has not may have
+lost the partition without knowing, and would take it from its owner again and again."""
 BACKLOG_LIMIT: Final = 20_000
 """Things that wait to be written; of more, all is forgotten and the view written anew."""
 
@@ -41,7 +44,12 @@ class Watch(Protocol):
         """Note how old the records of alerts are that can be read in the view now."""
 
     def view_away(self, partition: int, reason: str) -> None:
-        """Note why a partition of the view is not up to date; with an empty reason, that it is."""
+        """Note why a partition of the view is not up to date.
+
+        Args:
+            partition: The partition.
+            reason: For a person; empty if it is up to date, or not ours to write any more.
+        """
 
 
 class Projection:
@@ -81,6 +89,8 @@ class Projection:
         self._watch = watch
         self._now = now
         self._claim_at: tuple[int, int] | None = (partition.stamp, partition.appended)
+        self._superseded = False
+        self._stopping = False
         self._backlog = Backlog()
         self._woken = asyncio.Event()
         self._accounts_read = -1
@@ -100,9 +110,12 @@ class Projection:
 
     async def stop(self) -> None:
         """Write no more."""
+        self._stopping = True
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait({self._running})
+            # Told last, or what went wrong meanwhile would be held against us for ever.
+            self._watch.view_away(self._partition.number, "")
 
     def renew(self) -> None:
         """Write all of the partition anew."""
@@ -145,6 +158,12 @@ class Projection:
         try:
             while True:
                 await self._turn()
+        except asyncio.CancelledError:
+            if not self._stopping:
+                # Nobody would notice that the task is gone.
+                where = f"view of partition {self._partition.number}"
+                die(where, "it was cancelled by one of its own tasks")
+            raise
         finally:
             await self._end_rebuild()
 
@@ -152,7 +171,11 @@ class Projection:
         """Write what waits; of what goes wrong wait a while before the next try."""
         try:
             await self._write()
-        except (Superseded, ViewLost) as error:
+        except Superseded as error:
+            self._superseded = True
+            await self._lose(error)
+            await asyncio.sleep(BEAT_SECONDS / 10 if self._fresh() else BEAT_SECONDS)
+        except ViewLost as error:
             await self._lose(error)
             await asyncio.sleep(BEAT_SECONDS / 10)
         except (ViewAway, KafkaError, OSError, TimeoutError) as error:
@@ -174,6 +197,9 @@ class Projection:
         self._tell(error)
         await self._end_rebuild()
 
+    def _fresh(self) -> bool:
+        return self._now() - self.as_of < FRESH_SECONDS
+
     def _tell(self, error: Exception) -> None:
         self._watch.view_away(self._partition.number, str(error) or type(error).__name__)
 
@@ -182,9 +208,7 @@ class Projection:
         number, epoch = self._partition.number, self._epoch
         if self._claim_at is not None:
             await self._claim(self._claim_at)
-        if self._rebuilding is not None and self._rebuilding.done():
-            self._rebuilding.result()
-            self._rebuilding = None
+        self._note_rebuilt()
         self._woken.clear()
         written, self._backlog = self._backlog, Backlog()
         if written:
@@ -197,11 +221,22 @@ class Projection:
         now = self._now()
         self._watch.view_written([now - appended / 1e6 for appended in written.alerts()])
 
+    def _note_rebuilt(self) -> None:
+        """Look whether the rebuild has ended, and how."""
+        if self._rebuilding is not None and self._rebuilding.done():
+            if self._rebuilding.cancelled():
+                raise ViewAway("its rebuild was cancelled by one of its own tasks")
+            self._rebuilding.result()
+            self._rebuilding = None
+
     async def _claim(self, at: tuple[int, int]) -> None:
         await self._end_rebuild()
+        if self._superseded and not self._fresh():
+            raise Superseded("another owner writes it, and we have not read the log to its end")
         if not await self._view.claim(self._partition.number, self._epoch, *at):
             # Beside it what is folded meanwhile is written all the same.
             self._rebuilding = asyncio.ensure_future(self._rebuild())
+        self._superseded = False
         self._claim_at = None
 
     async def _rebuild(self) -> None:

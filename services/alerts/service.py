@@ -67,7 +67,7 @@ class Service:
             settings.redis_url, prefix, partitions, settings.alerts_stale_seconds, self._seconds
         )
         self._live = Live(self._view)
-        self._appender = Appender(kafka, names.alerts, partitions, f"{prefix}alerts")
+        self._appender = Appender(kafka, names.alerts, partitions, f"{prefix}alerts", self.health)
         self._sender = Sender(settings.alerts_send_seconds)
         self._directory = following(kafka, prefix, settings.secret_key.get_secret_value())
         self._desk = Desk(self._appender, self._view, settings.alerts_answer_seconds)
@@ -209,11 +209,11 @@ class Service:
 
     def _on_directory(self, directory: DirectorySnapshot) -> None:
         self.health.set("directory", True)
-        off = [channel.name for channel in directory.channels.values() if channel.disabled]
-        broken = [channel.name for channel in directory.channels.values() if channel.fault]
-        detail = f"switched off: {off}; cannot be used: {broken}; see `ebbwatch channels list`"
-        bad = bool(off or broken)
-        self.health.set("channels", not bad, detail if bad else "", required=False)
+        channels = directory.channels.values()
+        self._metrics.channels({one.name: one.state for one in channels})
+        bad = [f"{one.name} is {one.state}" for one in channels if one.state != "ok"]
+        detail = f"{', '.join(bad)}; see `ebbwatch channels list`" if bad else ""
+        self.health.set("channels", not bad, detail, required=False)
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:

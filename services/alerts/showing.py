@@ -129,6 +129,7 @@ def case_shown(case: Case, summary: AccountSummary | None) -> CaseShown | None:
         version=case.version,
         severity=case.severity,
         assignee=case.assignee,
+        by=case.by,
         segment=None if segment is None else cut(segment, NAME_LIMIT),
         country=summary.country if summary else None,
         opened_at=at(case.opened_at),

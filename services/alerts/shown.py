@@ -71,6 +71,7 @@ class CaseShown(_Shown):
         severity: The worst of its open alerts; of a resolved case, as it was last.
         owner: Who owns the account, as far as is known.
         assignee: Who works on it in the owner's place.
+        by: Who acknowledged, snoozed or resolved it last; None if nobody did, or it opened anew.
         arr: Annual recurring revenue, minor units of `currency`.
         opened_at: Since when it has been open.
         changed_at: When anything happened last.
@@ -88,6 +89,7 @@ class CaseShown(_Shown):
     severity: Severity
     owner: str | None = None
     assignee: str | None = None
+    by: str | None = None
     segment: str | None = None
     country: str | None = None
     arr: int | None = None

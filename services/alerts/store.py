@@ -1,7 +1,10 @@
 """Where a partition of the alerts service lives in Kafka: loaded, checked, written."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -10,7 +13,10 @@ from schemas.rejects import Reject
 from services.alerts.cases.partition import Partition
 from services.alerts.settings import AlertsSettings
 from services.continuity import CannotOwn, check, check_count
-from services.snapshots import Record, SnapshotWriter, bounds, load
+from services.snapshots import Bounds, LoadTooSlow, Record, SnapshotWriter, bounds, load
+
+ANSWER_SECONDS: Final = 30.0
+"""For Kafka to start a producer, or to say what a partition holds; a load has its own deadline."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -56,14 +62,15 @@ class Store:
                 exit 78.
             services.snapshots.LoadTooSlow: If it takes too long; exit 75.
         """
-        await self._writer.start()
         settings, number = self._settings, self.number
+        async with answering(f"the producer of {self.names.cases} partition {number}"):
+            await self._writer.start()
         snapshot = await load(settings.kafka, self.names.cases, number)
-        partition = _restored(number, settings.partitions, snapshot)
-        log = await bounds(settings.kafka, self.names.alerts, number, partition.stamp)
-        topic = topics.ALERTS.name
-        check_count(topic, log.partitions, partition.partitions, settings.partitions)
-        check(topic, topics.CASES.name, number, partition.stamp, partition.appended, log)
+        # In a thread: heartbeats and requests do not wait for a second of decoding.
+        partition = await asyncio.to_thread(_restored, number, settings.partitions, snapshot)
+        async with answering(f"{self.names.alerts} partition {number}"):
+            log = await bounds(settings.kafka, self.names.alerts, number, partition.stamp)
+        _check(partition, log, settings.partitions)
         return partition
 
     async def write(
@@ -86,6 +93,37 @@ class Store:
     async def close(self) -> None:
         """Give the partition up."""
         await self._writer.stop()
+
+
+@asynccontextmanager
+async def answering(what: str) -> AsyncIterator[None]:
+    """Bound how long Kafka is waited for.
+
+    Args:
+        what: What is asked for, for the message.
+
+    Raises:
+        services.snapshots.LoadTooSlow: If it takes more than `ANSWER_SECONDS`.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise LoadTooSlow(f"{what} did not answer within {ANSWER_SECONDS:.0f} s") from error
+
+
+def _check(partition: Partition, log: Bounds, partitions: int) -> None:
+    topic = topics.ALERTS.name
+    check_count(topic, log.partitions, partition.partitions, partitions)
+    check(
+        topic,
+        topics.CASES.name,
+        partition.number,
+        partition.stamp,
+        partition.appended,
+        log,
+        reached=partition.position,
+    )
 
 
 def _restored(number: int, partitions: int, snapshot: dict[str, bytes]) -> Partition:

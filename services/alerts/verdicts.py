@@ -4,6 +4,7 @@ from collections import OrderedDict
 from typing import Final
 
 from schemas.cases import Action
+from services.alerts.acting import no_case
 from services.alerts.ports import Desk, Reader
 from services.alerts.shown import ActionAnswer, CaseShown
 from services.alerts.view import ViewAway
@@ -26,7 +27,8 @@ class Verdicts:
     def __init__(self, view: Reader, desk: Desk) -> None:
         self._view = view
         self._desk = desk
-        self._pending: OrderedDict[str, ActionAnswer] = OrderedDict()
+        # Two cases may know the same id.
+        self._pending: OrderedDict[tuple[str, str], ActionAnswer] = OrderedDict()
 
     async def on(self, action: Action) -> ActionAnswer:
         """Act, once: an id that is known gets its first answer again.
@@ -45,18 +47,23 @@ class Verdicts:
             self._remember(answer)
         return answer
 
-    async def asked(self, id: str) -> ActionAnswer | None:
+    async def asked(self, id: str, account: str | None = None) -> ActionAnswer | None:
         """Return the answer to an action of some time ago; None if nobody knows it.
+
+        Args:
+            id: The action's.
+            account: Only if it was done to this account's case; None takes any that knows the id.
 
         Raises:
             ViewAway: The view cannot be asked, and this process has not taken the action.
         """
+        pending = self._waiting(id, account)
         try:
-            return await self._view.answer(id) or self._pending.get(id)
+            return await self._view.answer(id, account) or pending
         except ViewAway:
-            if id in self._pending:
-                return self._pending[id]
-            raise
+            if pending is None:
+                raise
+            return pending
 
     async def case(self, account: str) -> CaseShown | None:
         """Return a case as it is after an action; None also if the view cannot be asked."""
@@ -76,7 +83,7 @@ class Verdicts:
         if freshness.stale or not freshness.complete:
             # It may just not be in the view yet: the fold decides.
             return None
-        detail = f"There is no case of account {action.case[:200]!r}."
+        detail = no_case(action.case)
         return ActionAnswer(id=action.id, account=action.case, status="unknown_case", detail=detail)
 
     async def _has_case(self, account: str) -> bool:
@@ -86,7 +93,12 @@ class Verdicts:
         page = await self._view.account(account)
         return page is not None and bool(page.alerts)
 
+    def _waiting(self, id: str, account: str | None) -> ActionAnswer | None:
+        if account is not None:
+            return self._pending.get((id, account))
+        return next((one for (known, _), one in self._pending.items() if known == id), None)
+
     def _remember(self, answer: ActionAnswer) -> None:
-        self._pending[answer.id] = answer
+        self._pending[answer.id, answer.account] = answer
         while len(self._pending) > REMEMBERED:
             self._pending.popitem(last=False)

@@ -13,7 +13,7 @@ from services import wording
 from services.alert_log import AlertLog, AlertsUnavailable, Logged, opened
 from services.alerts.cases.open_alerts import fold, ranked
 from services.alerts.cases.standing import Standing
-from services.commands.terminal import fail, read_settings
+from services.commands.terminal import fail, printable, read_settings
 from services.settings import ServiceSettings
 
 WIDTH = 100
@@ -69,12 +69,12 @@ def render(alert: Alert) -> str:
     ]
     lines = [f"{_mark(alert)}  {who}: {what}", INDENT + " · ".join(one for one in facts if one)]
     if text := alert.because.get("text"):
-        lines.append(
-            textwrap.fill(str(text), WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
+        lines += textwrap.wrap(
+            printable(str(text)), WIDTH, initial_indent=INDENT, subsequent_indent=INDENT
         )
     if isinstance(alert, AlertRaised | AlertWorsened) and (play := alert.because.get("play")):
         lines.append(f"{INDENT}next step: {str(play).replace('-', ' ')}")
-    return "\n".join(lines)
+    return "\n".join(printable(line) for line in lines)
 
 
 def render_standing(standing: Standing) -> str:

@@ -12,7 +12,7 @@ import typer
 from schemas.config import AWAITED, MODE_KEY, Mode, ModeRecord
 from services.commands.terminal import LOCAL_FOLDER, environment, fail, read_settings
 from services.runtime import ExitCode
-from services.settings import ServiceSettings
+from services.settings import ServiceSettings, without_password
 
 local = typer.Typer(help="Apache Kafka and Valkey on this machine.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def up() -> None:
         addresses = start(LOCAL_FOLDER, environ=environment(), tell=typer.echo)
     except LocalError as error:
         fail(str(error))
-    typer.echo(f"kafka {addresses.kafka}, redis {addresses.redis_url}")
+    typer.echo(f"kafka {addresses.kafka}, redis {without_password(addresses.redis_url)}")
 
 
 @local.command()

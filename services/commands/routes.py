@@ -10,7 +10,7 @@ import typer
 from schemas import topics
 from schemas.accounts import AccountSummary
 from services.commands.config import newest_rules
-from services.commands.terminal import ask_kafka, fail, read_settings, show_json
+from services.commands.terminal import ask_kafka, fail, printable, read_settings, show_json
 from services.config_log import ConfigLog, ConfigUnavailable
 from services.settings import ServiceSettings
 from services.wording import listed
@@ -120,7 +120,8 @@ def render(route: Route, summary: AccountSummary) -> str:
         first = f"{who}: nobody would be told, because {route.silent}"
     else:
         first = f"{who}: {_person(route)} would be told by {listed(route.channels)}"
-    return f"{first}\n    {_REASONS[route.why]}; whoever a case is assigned to comes first"
+    rest = f"    {_REASONS[route.why]}; whoever a case is assigned to comes first"
+    return f"{printable(first)}\n{rest}"
 
 
 _REASONS = {

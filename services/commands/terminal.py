@@ -1,6 +1,7 @@
-"""What the commands share: settings from the environment, errors, one line of JSON."""
+"""What the commands share: settings from the environment, what a terminal is shown, errors."""
 
 import os
+import unicodedata
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -66,6 +67,33 @@ def ask_kafka(kafka: str, work: Coroutine[Any, Any, Outcome]) -> Outcome:
         )
 
 
+def printable(text: str) -> str:
+    r"""Return a text as one line that does nothing to a terminal but stand there.
+
+    Names and comments come from other systems and people. A control character in one could clear
+    the screen, rename the window, or forge a further line; one that turns the direction of writing
+    could make a name read as another.
+
+    Args:
+        text: Anything; spaces of any kind become plain ones, what has no glyph a `�`.
+
+    >>> printable("Acme\x1b[2J\nINFO all is well")
+    'Acme�[2J�INFO all is well'
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _stand_in(one) for one in text)
+
+
+def _stand_in(one: str) -> str:
+    return " " if unicodedata.category(one) == "Zs" else "\ufffd"
+
+
+def printable_lines(text: str) -> str:
+    """Return a text whose line breaks are our own as lines that are `printable`."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
 def show_json(content: object) -> None:
     """Print one line of JSON."""
     typer.echo(msgspec.json.encode(content).decode())
@@ -73,5 +101,5 @@ def show_json(content: object) -> None:
 
 def fail(message: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
     """Print an error and end."""
-    typer.echo(message, err=True)
+    typer.echo(printable_lines(message), err=True)
     raise typer.Exit(code)

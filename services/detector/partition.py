@@ -252,7 +252,8 @@ class Partition:
         """Do what follows a fold: late days, zones, sources, rules woken by the event."""
         event = entry.event
         hour = moment.time // HOUR_US
-        if hour > account.last_hour:
+        # A declared closure is an entry of the calendar, and no sign of the customer.
+        if hour > account.last_hour and not isinstance(event, ClosureDeclared):
             account.last_hour = hour
         late = moment.day <= moment.judged
         self.counts["folded", "late" if late else "new"] += 1

@@ -6,13 +6,14 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine, Mapping
+from typing import NoReturn
 
 import uvloop
 
 from services import runtime
 from services.ingest.service import Service
 from services.ingest.settings import IngestSettings
-from services.runtime import ConfigurationError, ExitCode, PortTaken, die, get_logger
+from services.runtime import ConfigurationError, ExitCode, PortTaken, die, get_logger, leave
 
 STOP_SECONDS = 7.5
 """A supervisor kills after 9 s, and Python itself needs a moment to end."""
@@ -27,7 +28,7 @@ def main(environ: Mapping[str, str]) -> int:
         environ: Variables by name.
 
     Returns:
-        The exit code.
+        The exit code, if it does not begin to run.
     """
     try:
         settings = runtime.load_settings(IngestSettings, environ)
@@ -38,12 +39,11 @@ def main(environ: Mapping[str, str]) -> int:
     runtime.configure_logging(
         "ingest", settings.log_level, [settings.secret_key.get_secret_value()]
     )
-    uvloop.run(run(settings))
-    return ExitCode.OK
+    return uvloop.run(run(settings))
 
 
-async def run(settings: IngestSettings) -> None:
-    """Run ingest until SIGTERM or SIGINT; any unexpected error ends the process.
+async def run(settings: IngestSettings) -> NoReturn:
+    """Run ingest until SIGTERM or SIGINT, or an unexpected error, then end the process.
 
     Args:
         settings: What it is told from outside.
@@ -56,14 +56,16 @@ async def run(settings: IngestSettings) -> None:
     running = asyncio.create_task(_edge("ingest", service.run()))
     await stop.wait()
     _log.info("stopping")
-    try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await service.stop()
-            await asyncio.wait({running})
-    except TimeoutError:
+    stopping = asyncio.create_task(service.stop())
+    _, late = await asyncio.wait({stopping, running}, timeout=STOP_SECONDS)
+    if stopping.done() and (error := stopping.exception()) is not None:
+        die("stop", error)
+    if late:
         # What is not acknowledged was not answered 2xx, and its offsets are not committed.
         _log.warning("stopped before everything was acknowledged")
     _log.info("stopped")
+    # Not by returning: the loop would wait for what did not end in time.
+    leave(ExitCode.OK)
 
 
 def _fatal(error: BaseException) -> None:

@@ -23,7 +23,7 @@ ARGS = [
 WIDE, NARROW = (1280, 800), (390, 844)
 VENDOR = Path(__file__).parent / "vendor"
 PICTURES = os.environ.get("PICTURES")
-"""A folder for the pictures of the README; they are thrown away without it."""
+"""Where `test_demo.py` puts the README's pictures; they are thrown away without it."""
 
 
 class Watch:

@@ -46,6 +46,10 @@ class Served:
 
         return asyncio.run_coroutine_threadsafe(done(), self._loop).result(10)
 
+    def refuse_streams(self, refused: bool) -> None:
+        """Have room for no live stream, as when a thousand are open, or have it again."""
+        self._loop.call_soon_threadsafe(self._live.refuse, refused)
+
     def drop_streams(self) -> None:
         """Break every live stream once, as a proxy does."""
         self._loop.call_soon_threadsafe(self._live.drop)
@@ -60,8 +64,13 @@ class Breakable(Live):
 
     def drop(self) -> None:
         """End all streams; who comes back is welcome."""
+        refused = self._closed
         self.close()
-        self._closed = False
+        self._closed = refused
+
+    def refuse(self, refused: bool) -> None:
+        """Answer 503 to whoever wants a stream, or do not any more."""
+        self._closed = refused
 
 
 def app_of(world: World, live: Live) -> FastAPI:

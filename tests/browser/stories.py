@@ -254,7 +254,9 @@ def summary_of(story: Story, now: datetime) -> AccountSummary:
         currency="EUR",
         renewal_on=now.date() + timedelta(days=story.renews),
         seats=round(story.level / 2) + 5,
-        last_event_at=now - timedelta(minutes=abs(hash_of(story.name)) % 300),
+        last_event_at=(now - timedelta(minutes=abs(hash_of(story.name)) % 300)).replace(
+            minute=0, second=0, microsecond=0
+        ),
         states={story.metric: "known"},
         open_alerts=1 if story.rule else 0,
     )

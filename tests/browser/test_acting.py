@@ -26,12 +26,13 @@ def test_a_click_acknowledges_in_place_and_says_so(page: Page) -> None:
     line = row(page, "Kestrel Media")
     line.get_by_role("button", name="Acknowledge").click()
 
-    expect(line.locator(".state")).to_have_text("Acknowledged")
+    expect(line.locator(".stand")).to_have_text("Acknowledged by Ben Carter")
     expect(page.locator("#toast")).to_contain_text("Acknowledged: you are on it.")
     expect(page.locator("#say")).to_contain_text("Acknowledged: you are on it.")
-    # Nothing moves under the cursor; the tabs tell the new counts.
+    # Nothing moves under the cursor; heading and tabs tell the new counts.
     assert page.locator(".open-case").all_inner_texts()[1] == "Kestrel Media"
     expect(page.locator("#tabs")).to_contain_text("Open 7")
+    expect(page.locator("#standing")).to_contain_text("7 open cases · EUR")
     page.goto("/accounts/acct_kestrel")
     expect(page.locator(".moment-title").first).to_have_text(
         re.compile("Ben Carter acknowledged it")
@@ -42,7 +43,7 @@ def test_all_actions_of_the_account_page(page: Page) -> None:
     be(page, "Ana Lima")
     page.goto(NORTHWIND)
     page.get_by_role("button", name="Acknowledge").click()
-    expect(page.locator(".marks .state")).to_have_text("Acknowledged")
+    expect(page.locator(".marks .stand")).to_have_text("Acknowledged by Ana Lima")
     expect(page.locator(".banner")).to_have_text("Acknowledged: you are on it.")
 
     page.locator("#menu-assign summary").click()
@@ -67,7 +68,7 @@ def test_all_actions_of_the_account_page(page: Page) -> None:
     page.locator("#menu-resolve summary").click()
     page.get_by_label("A note, if you like").fill("Usage is back.")
     page.get_by_role("button", name="Saved").click()
-    expect(page.locator(".marks .state")).to_have_text("Resolved: saved")
+    expect(page.locator(".marks .stand")).to_have_text("Resolved: saved by Ana Lima")
     expect(page.locator(".moment").first).to_contain_text("Usage is back.")
 
 
@@ -173,6 +174,7 @@ def test_reading_and_acting_work_without_a_script(open_context, console: Served)
     page.get_by_role("button", name="One week").click()
     expect(page.locator(".marks .state")).to_contain_text("Snoozed until")
     page.goto("/accounts/acct_northwind")
+    expect(page.locator(".chart figcaption").first).to_be_hidden()
     page.get_by_text("The values as a table").click()
     expect(page.locator(".values tbody tr").first).to_be_visible()
     snoozed = console.world.heard[-1]

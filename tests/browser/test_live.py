@@ -2,6 +2,7 @@ from datetime import timedelta
 
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.conftest import Watch
 from tests.browser.serving import Served, wall_clock
 from tests.browser.stories import STORIES, raised
 
@@ -65,6 +66,8 @@ def test_new_alerts_wait_behind_a_pill_and_move_nothing(page: Page, console: Ser
 
     expect(page.locator("#pill")).to_contain_text("1 new alert · show")
     expect(page.locator("#say")).to_contain_text("1 new alert")
+    # The heading counts it already, above rows that stay as they are.
+    expect(page.locator("#standing")).to_contain_text("9 open cases")
     assert page.locator(".open-case").all_inner_texts() == before
     page.locator("#pill").click()
     expect(page.locator(".open-case", has_text="Sable Insurance")).to_be_visible()
@@ -79,7 +82,31 @@ def test_a_stream_that_breaks_is_taken_up_again(page: Page, console: Served) -> 
     console.run(console.world.acknowledge(KESTREL))
 
     line = page.locator("tr.case").nth(1)
-    expect(line.locator(".state")).to_have_text("Acknowledged")
+    expect(line.locator(".stand")).to_have_text("Acknowledged by Kim Larsen")
+
+
+def test_a_stream_without_room_is_asked_for_again(
+    page: Page, console: Served, watch: Watch
+) -> None:
+    watch.expected = ("503",)
+    console.refuse_streams(True)
+    with page.expect_response("**/api/v1/stream") as first:
+        page.goto("/")
+    assert first.value.status == 503
+    assert page.locator("html").get_attribute("data-live") != "yes"
+    console.refuse_streams(False)
+    expect(page.locator("html")).to_have_attribute("data-live", "yes")
+
+    # The same for one that was connected: it is sent away, refused, and comes back.
+    console.refuse_streams(True)
+    with page.expect_response("**/api/v1/stream") as again:
+        console.drop_streams()
+    assert again.value.status == 503
+    console.refuse_streams(False)
+    expect(page.locator("html")).to_have_attribute("data-live", "yes")
+    console.run(console.world.acknowledge(KESTREL))
+    state = page.locator("tr.case").nth(1).locator(".stand")
+    expect(state).to_have_text("Acknowledged by Kim Larsen")
 
 
 def test_a_view_that_goes_stale_is_told_to_open_pages(page: Page, console: Served) -> None:

@@ -49,6 +49,34 @@ def test_what_customers_are_called_is_only_text(page: Page) -> None:
     assert page.evaluate("window.hurt") is None
 
 
+BACKWARDS = "Acme \u202e\u2067 Corp"
+ISOLATED = """selectors => selectors.filter(one => {
+  const found = [...document.querySelectorAll(one)];
+  return !found.length || found.some(it => getComputedStyle(it).unicodeBidi !== 'isolate');
+})"""
+
+
+def test_a_name_that_turns_the_direction_turns_nothing_beside_it(
+    page: Page, console: Served
+) -> None:
+    world, now = console.world, wall_clock()
+    world.summarise(summary_of(STORIES[0].with_name("rtl", BACKWARDS), now))
+    day = now.date() - timedelta(days=1)
+    story = STORIES[0].with_name("rtl", BACKWARDS)
+    world.fold(raised(story, now.date(), "custom", "critical", {}, day, BACKWARDS))
+    page.goto("/")
+    assert page.evaluate(ISOLATED, [".open-case", ".why", "option", "h1"]) == []
+    page.goto("/accounts/rtl")
+    names = ["h1", ".id", ".alert-line strong", ".moment-title", "option"]
+    assert page.evaluate(ISOLATED, names) == []
+    # The id stands to the right of the name, as it is written.
+    page.goto("/accounts?q=rtl")
+    name, id = (page.locator(f"tbody th {one}").bounding_box() for one in ("a", ".id"))
+    assert name is not None
+    assert id is not None
+    assert name["x"] + name["width"] <= id["x"] + 1
+
+
 @pytest.mark.parametrize("name", ["=HYPERLINK", "ΩΩΩ"])
 def test_any_id_and_any_length_can_be_opened_and_acted_on(page: Page, name: str) -> None:
     page.goto("/")

@@ -76,6 +76,18 @@ class RedisServer:
         await self.client.aclose()
 
 
+async def kept(server: RedisServer) -> dict[str, bytes]:
+    """Return everything that a server holds, for `put_back`."""
+    return {key: await server.client.dump(key) for key in await server.keys()}
+
+
+async def put_back(server: RedisServer, kept: dict[str, bytes]) -> None:
+    """Make a server hold what it held before, and nothing else."""
+    await server.client.flushdb()
+    for key, value in kept.items():
+        await server.client.restore(key, 0, value)
+
+
 def fake(server: FakeServer | None = None) -> RedisServer:
     """Return a fake of its own; `server.connected = False` takes it away."""
     server = server or FakeServer()

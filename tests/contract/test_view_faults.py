@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from schemas.accounts import AccountSummary
-from services.alerts.view import Batch, View, ViewAway, ViewLost
+from services.alerts.view import Batch, Trimmed, View, ViewAway, ViewLost
 from services.alerts.view.link import METHOD_SECONDS
 from tests.contract.owners import Owner
 from tests.contract.redis_servers import RedisServer, real, redis_process, redis_server
@@ -112,6 +112,107 @@ async def test_a_restart_loses_all_and_the_owner_writes_it_anew(folder: Path) ->
             assert [one.text for one in after.timeline] == ["while it was away"] + [
                 one.text for one in before.timeline
             ]
+
+
+@contextlib.asynccontextmanager
+async def with_an_older_dump(folder: Path) -> AsyncIterator[tuple[RedisServer, Owner, View]]:
+    """Give a server that came back with less than it had acknowledged; "lost" is missing."""
+    port = free_port()
+    with contextlib.ExitStack() as running:
+        url, process = running.enter_context(redis_process(folder, port=port))
+        async with on(url) as server:
+            owner = await Owner(server).begin()
+            await owner.say(b.raised(account="kept"))
+            await server.client.save()
+            await owner.say(b.raised("b", account="lost"))
+            reader = server.view(1)
+            assert sorted(one.account for one in await reader.cases()) == ["kept", "lost"]
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            await refused(reader.cases())
+            running.enter_context(redis_process(folder, port=port))
+            assert await server.client.hkeys("test.view:0:open") == [b"kept"]
+            yield server, owner, reader
+
+
+@contextlib.asynccontextmanager
+async def with_a_replica_behind(folder: Path) -> AsyncIterator[tuple[RedisServer, Owner, View]]:
+    """Give a server that took the other one's place with less than that had acknowledged."""
+    (folder / "other").mkdir()
+    with contextlib.ExitStack() as running:
+        at_once = ("--repl-diskless-sync-delay", "0")
+        url, process = running.enter_context(redis_process(folder, *at_once))
+        other, _ = running.enter_context(redis_process(folder / "other"))
+        async with on(url) as server, on(other) as replica:
+            port = url.rpartition(":")[2].partition("/")[0]
+            owner = await Owner(server).begin()
+            await owner.say(b.raised(account="kept"))
+            await replica.client.execute_command("REPLICAOF", "127.0.0.1", port)
+
+            async def followed() -> bool:
+                return bool(await replica.client.hexists("test.view:0:open", "kept"))
+
+            await eventually(followed, what="the replica")
+            await replica.client.execute_command("REPLICAOF", "NO", "ONE")
+            await owner.say(b.raised("b", account="lost"))
+            reader = server.view(1)
+            assert sorted(one.account for one in await reader.cases()) == ["kept", "lost"]
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            await refused(reader.cases())
+            await replica.client.config_set("port", port)
+            yield server, owner, reader
+
+
+Older = Callable[[Path], contextlib.AbstractAsyncContextManager[tuple[RedisServer, Owner, View]]]
+older = pytest.mark.parametrize("come_back", [with_an_older_dump, with_a_replica_behind])
+
+
+@older
+async def test_a_redis_that_knows_less_than_it_did_is_noticed_by_the_owner(
+    folder: Path, come_back: Older
+) -> None:
+    async with come_back(folder) as (server, owner, reader):
+        assert await owner.view.beat(0, "first", server.clock()) is False
+        with pytest.raises(ViewLost, match="older than what was written"):
+            await owner.say(b.raised("c", account="later"))
+        assert (await reader.freshness()).complete is False
+        # What was known stays until all of it is back.
+        assert sorted(one.account for one in await reader.cases()) == ["kept", "lost"]
+        await owner.begin()
+        everybody = ["kept", "later", "lost"]
+        for view in (reader, server.view(1)):
+            assert sorted(one.account for one in await view.cases()) == everybody
+            assert (await view.freshness()).complete is True
+        await owner.say(b.raised("d", account="newest"))
+        assert sorted(one.account for one in await reader.cases()) == sorted([*everybody, "newest"])
+
+
+@older
+async def test_a_redis_that_knows_less_than_it_did_is_noticed_by_a_new_owner(
+    folder: Path, come_back: Older
+) -> None:
+    async with come_back(folder) as (server, owner, reader):
+        # Its snapshot lies behind what Redis has: of the log nothing would be missing.
+        heir = Owner(server, "second", log=owner.log)
+        first = heir.log.messages[0]
+        assert await heir.view.claim(0, "second", first[0], first[1]) is False
+        assert (await reader.freshness()).complete is False
+        await heir.rebuild()
+        assert sorted(one.account for one in await reader.cases()) == ["kept", "lost"]
+        last = owner.partition
+        assert await server.view(1).claim(0, "third", last.stamp, last.appended) is True
+
+
+@older
+async def test_what_the_live_stream_lost_is_not_passed_over(folder: Path, come_back: Older) -> None:
+    async with come_back(folder) as (server, owner, reader):
+        place = await reader.tip()
+        assert await owner.view.beat(0, "first", server.clock()) is False
+        await owner.begin()
+        await owner.say(b.raised("c", account="later"))
+        with pytest.raises(Trimmed):
+            await reader.changes(place, 0, 10)
 
 
 async def test_nobody_waits_long_for_a_server_that_is_frozen(folder: Path) -> None:

@@ -38,18 +38,21 @@ class Receiver:
         bodies: What came, by `webhook-id`, each time it came.
         delay: Seconds that it takes for each.
         status: What it answers.
+        ended: How many it has answered.
     """
 
     def __init__(self) -> None:
         self.bodies: dict[str, list[bytes]] = defaultdict(list)
         self.delay = 0.0
         self.status = 204
+        self.ended = 0
         self.url = ""
 
     async def take(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.bodies[request.headers["webhook-id"]].append(body)
         await asyncio.sleep(self.delay)
+        self.ended += 1
         return web.Response(status=self.status)
 
     def told(self) -> dict[str, str]:

@@ -143,12 +143,13 @@ async def test_health_goes_through_the_log_and_a_person_switches_on_again(
         return directory.snapshot.channels["crm"].health
 
     await asyncio.gather(*(directory.failed("crm", NOW) for _ in range(5)))
-    await eventually(lambda: health() == ChannelHealth(failing_since=NOW))
+    await eventually(lambda: health() == ChannelHealth(failing_since=NOW, failed_at=NOW))
     await directory.succeeded("crm")
     await eventually(lambda: health() == ChannelHealth())
     await directory.failed("crm", NOW)
     await eventually(lambda: health().failing_since == NOW)
-    await directory.failed("crm", NOW + timedelta(days=5))
+    for day in range(1, 6):
+        await directory.failed("crm", NOW + timedelta(days=day))
     await eventually(lambda: health().reason == "failing")
 
     code, (line,) = await ours.run("channels", "list")

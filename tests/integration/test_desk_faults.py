@@ -3,16 +3,22 @@
 import asyncio
 import random
 import signal
+import uuid
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from schemas import cases, topics
 from schemas.accounts import AccountSummary
-from tests.integration.deployment import Deployment
+from schemas.cases import NoticeDelivered, NoticeIntended
+from services.snapshots import messages
+from tests.integration.deployment import PARTITIONS, Deployment
 from tests.integration.desk import (
     Person,
     all_of,
@@ -109,6 +115,125 @@ async def say(kim: Person, account: str, text: str) -> None:
         return status in {200, 202}
 
     await eventually(taken, within=60, what="a comment to be taken")
+
+
+async def test_killed_between_intent_and_send_and_between_send_and_outcome_all_is_sent(
+    deployment: Deployment,
+) -> None:
+    accounts = [f"acct_{number}" for number in range(6)]
+    async with receiving() as receiver:
+        # The first one is held, and all others wait for it: intended, and not sent.
+        receiver.delay = 60.0
+        configure(deployment, {"crm": receiver.url})
+        deployment.environ["EBBWATCH_ALERTS_SENDS_PER_CHANNEL"] = "1"
+        await asyncio.to_thread(deployment.prepare)
+        deployment.start("alerts")
+        async with person(deployment) as kim:
+            await kim.ready()
+            await append(deployment, [raised(one) for one in accounts])
+
+            async def intended() -> bool:
+                return len(await noted(deployment)) == len(accounts)
+
+            await eventually(intended, within=20, what="every intent")
+            await some(receiver, 1)
+            deployment.kill("alerts-0")
+            assert {*map(type, await noted(deployment))} == {NoticeIntended}
+            assert len(receiver.bodies) == 1
+            (held,) = receiver.bodies
+            receiver.delay = 0.0
+            deployment.start("alerts")
+            await some(receiver, len(accounts))
+            await kim.ready()
+            await eventually(lambda: answered(kim), within=20, what="every answer")
+        assert Counter(receiver.told().values()) == Counter(accounts)
+        assert {id: len(bodies) for id, bodies in receiver.bodies.items() if id != held} == (
+            dict.fromkeys(receiver.bodies.keys() - {held}, 1)
+        )
+        assert (len(receiver.bodies[held]), len(set(receiver.bodies[held]))) == (2, 1)
+        # Nobody was intended, or answered for, twice.
+        assert Counter((one.case, type(one)) for one in await noted(deployment)) == Counter(
+            (one, type_) for one in accounts for type_ in (NoticeIntended, NoticeDelivered)
+        )
+
+
+async def noted(deployment: Deployment) -> list[cases.Notice]:
+    """Return what the log says of deliveries."""
+    topic = topics.full_name(topics.ALERTS, deployment.prefix)
+    found = []
+    for number in range(PARTITIONS):
+        async for _, _, value in messages(deployment.kafka, topic, number, 0, 1 << 40):
+            record = cases.decode(value or b"")
+            if isinstance(record, cases.Notice):
+                found.append(record)
+    return found
+
+
+async def test_killed_again_and_again_no_action_of_any_type_is_lost_or_done_twice(
+    deployment: Deployment, seed: int
+) -> None:
+    rng = random.Random(seed)
+    accounts = [f"acct_{number}" for number in range(12)]
+    configure(deployment, {})
+    await asyncio.to_thread(deployment.prepare)
+    deployment.start("alerts")
+    done: list[str] = []
+    async with person(deployment) as kim:
+        await kim.ready()
+        await append(deployment, [raised(one) for one in accounts])
+        await all_seen(kim, len(accounts))
+        acting = asyncio.gather(*(work_on(kim, one, done) for one in accounts))
+        for _ in range(3):
+            wanted = min(len(done) + rng.randrange(10, 20), 7 * len(accounts) - 1)
+            await eventually(partial(reached, done, wanted), within=30, what=f"{wanted} actions")
+            deployment.kill("alerts-0")
+            deployment.start("alerts")
+        await acting
+        await kim.ready()
+        for account in accounts:
+            mine = [one["type"] for one in await kim.timeline(account) if one["by"] == "kim"]
+            assert mine[::-1] == [DONE[one["type"]] for one in actions(account)]
+
+
+def reached(done: list[str], count: int) -> bool:
+    return len(done) >= count
+
+
+DONE = {
+    "acknowledge": "case.acknowledged",
+    "assign": "case.assigned",
+    "comment": "case.commented",
+    "feedback": "feedback.given",
+    "snooze": "case.snoozed",
+    "reopen": "case.reopened",
+    "resolve": "case.resolved",
+}
+
+
+def actions(account: str) -> list[dict[str, str]]:
+    """One of every type, each of which changes the case after those before it."""
+    alert = str(uuid.uuid5(uuid.NAMESPACE_OID, account))
+    return [
+        {"type": "acknowledge"},
+        {"type": "assign", "to": "kim"},
+        {"type": "comment", "text": "called"},
+        {"type": "feedback", "alert_id": alert, "verdict": "useful"},
+        {"type": "snooze", "until": (datetime.now(UTC) + timedelta(days=1)).isoformat()},
+        {"type": "reopen"},
+        {"type": "resolve", "outcome": "saved", "note": "stays"},
+    ]
+
+
+async def work_on(kim: Person, account: str, done: list[str]) -> None:
+    """Do one thing after the other, each until it is taken, under one id."""
+    for body in actions(account):
+        id = f"{account}-{body['type']}"
+
+        async def taken(id: str = id, body: dict[str, str] = body) -> bool:
+            return (await kim.act(account, id, body))[0] in {200, 202}
+
+        await eventually(taken, within=60, what=f"{id} to be taken")
+        done.append(id)
 
 
 async def test_a_stop_takes_less_than_ten_seconds_though_an_endpoint_hangs(

@@ -189,3 +189,12 @@ async def test_the_fixtures_give_servers_that_work(kafka: str, valkey: str) -> N
     await create_topics(kafka, "a-topic", partitions=3)
     async with Redis.from_url(valkey) as redis:
         assert await eventually(redis.ping) is True
+
+
+def test_kafka_starts_with_a_cluster_id_that_looks_like_an_option(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.token_bytes", lambda size: b"\xf8" * size)
+    platform.up(VALKEY_ELSEWHERE)
+    written = (platform.folder / "kafka/data/meta.properties").read_text()
+    assert "cluster.id=-Pj4" in written

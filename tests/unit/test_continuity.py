@@ -44,6 +44,13 @@ def test_a_log_with_a_hole_or_another_one_is_refused(stamp: int, log: Bounds, sa
     assert str(refused.value).startswith("alerts.v1 partition 3")
 
 
+def test_behind_the_newest_record_only_markers_may_have_been_deleted() -> None:
+    log = bounds(start=12, end=12, appended=None)
+    check("alerts.v1", "cases.v1", 3, 10, 5_000, log, reached=12)
+    with pytest.raises(CannotOwn, match="begins at offset 12, but the snapshot ends at 10"):
+        check("alerts.v1", "cases.v1", 3, 10, 5_000, log, reached=11)
+
+
 def test_a_log_created_anew_names_the_snapshots_topic_as_the_remedy() -> None:
     with pytest.raises(CannotOwn, match=re.escape("Delete cases.v1 with it")):
         check("alerts.v1", "cases.v1", 0, 100, 5_000, bounds(appended=None))

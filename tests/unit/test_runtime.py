@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import json
 import logging
 import subprocess
@@ -98,6 +99,19 @@ def test_no_log_line_shows_a_secret(logs: pytest.CaptureFixture[str]) -> None:
     assert (shown["token"], "ebw_live_k1_[redacted]" in shown["exception"]) == ("[redacted]", True)
 
 
+def test_no_log_line_shows_the_secret_of_a_webhook(logs: pytest.CaptureFixture[str]) -> None:
+    runtime.configure_logging("alerts")
+
+    secret = "whsec_" + base64.b64encode(bytes(range(224, 256))).decode()
+    runtime.get_logger("x").warning(f"{secret} is old", used=[secret.rstrip("="), "whsec_"])
+
+    (line,) = lines(logs)
+    assert (line["event"], line["used"]) == (
+        "whsec_[redacted] is old",
+        ["whsec_[redacted]", "whsec_"],
+    )
+
+
 def test_dying_ends_the_process_at_once_with_its_code_and_the_reason() -> None:
     program = (
         "import threading, time\n"
@@ -115,6 +129,29 @@ def test_dying_ends_the_process_at_once_with_its_code_and_the_reason() -> None:
     assert (ended.returncode, int(ExitCode.BUG)) == (70, 70)
     assert (told["where"], told["error"], told["code"]) == ("edge", "division by zero", 70)
     assert "ZeroDivisionError" in told["exception"]
+
+
+def test_leaving_waits_neither_for_tasks_that_do_not_end_nor_for_threads() -> None:
+    program = (
+        "import asyncio, threading, time\n"
+        "from services.runtime import ExitCode, configure_logging, get_logger, leave\n"
+        "configure_logging('ingest')\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "async def stubborn():\n"
+        "    while True:\n"
+        "        try:\n            await asyncio.sleep(60)\n"
+        "        except asyncio.CancelledError:\n            pass\n"
+        "async def main():\n"
+        "    task = asyncio.create_task(stubborn())\n    await asyncio.sleep(0)\n"
+        "    get_logger('x').info('stopped')\n    leave(ExitCode.OK)\n"
+        "asyncio.run(main())\n"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=30, check=False
+    )
+
+    assert (ended.returncode, json.loads(ended.stdout)["event"]) == (0, "stopped")
 
 
 def test_a_service_is_ready_when_every_required_check_holds() -> None:

@@ -100,6 +100,53 @@ def test_a_secret_comes_from_its_file_and_no_repr_or_error_shows_it(tmp_path: Pa
     assert "canary" not in f"{settings!r} {settings} {found}"
 
 
+@pytest.mark.parametrize(
+    "url, shown",
+    [
+        ("redis://ana:CANARY@redis.example:6380/1", "redis://redis.example:6380/1"),
+        ("rediss://:CANARY@[::1]:6380", "rediss://[::1]:6380"),
+        ("redis://redis.example/0?password=CANARY", "redis://redis.example/0"),
+        ("unix://ana:CANARY@/run/redis.sock?db=0", "unix:///run/redis.sock"),
+    ],
+)
+def test_no_repr_shows_the_password_of_redis(url: str, shown: str) -> None:
+    settings = load_settings(ServiceSettings, {"EBBWATCH_REDIS_URL": url})
+
+    assert settings.redis_url == url
+    assert f"redis_url='{shown}'" in repr(settings)
+    assert "CANARY" not in f"{settings!r} {settings}"
+
+
+@pytest.mark.parametrize(
+    "url, shown",
+    [
+        ("redis:/ana:CANARY@redis.example:6380/1", "(hidden)"),
+        ("http://ana:CANARY@redis.example", "(hidden)"),
+        ("redis://ana:CAN#ARY@redis.example:6380/1", "redis://redis.example:6380/1"),
+        ("redis://ana:CAN/ARY@redis.example:6380/1", "redis://redis.example:6380/1"),
+        ("redis://ana:CAN?ARY@redis.example:6380/1", "(hidden)"),
+        ("redis://ana:C@N@RY@redis.example:6380/1", "redis://redis.example:6380/1"),
+        ("redis://ana:x://CANARY@redis.example", "(hidden)"),
+        ("redis://ana:CANARY#redis.example", "(hidden)"),
+        ("redis://redis.example/0?password=C@NARY#", "(hidden)"),
+        ("ana:CANARY@redis.example:6380", "(hidden)"),
+        ("CANARY", "(hidden)"),
+    ],
+)
+def test_no_error_shows_the_password_of_redis(url: str, shown: str) -> None:
+    assert faults({"EBBWATCH_REDIS_URL": url}) == [
+        f"EBBWATCH_REDIS_URL={shown!r}: it must be redis://host:port/db; in a password, write "
+        "/ ? # @ as %2F %3F %23 %40"
+    ]
+
+
+@pytest.mark.parametrize("token, kept", [(" t \n", "t"), ("a b", "a b"), (" ", None)])
+def test_space_around_a_token_is_no_part_of_it(token: str, kept: str | None) -> None:
+    settings = load_settings(ServiceSettings, {"EBBWATCH_TOKEN": token})
+
+    assert (settings.token and settings.token.get_secret_value()) == kept
+
+
 def test_a_file_that_cannot_be_read_or_that_competes_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "nothing")
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
-from fastapi import APIRouter, Body, Depends, Header, Path, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel
 
 from services.alerts.acting import ActionBody, action_key, check_assignee, seen_version, to_action
@@ -37,7 +37,12 @@ STATUS: Final = {
 """Of the answer to an action, by what became of it."""
 
 AccountId = Annotated[
-    str, Path(description="The account's id, percent-encoded; it is its case's, too.")
+    str,
+    Path(
+        description="The account's id, percent-encoded; it is its case's, too. The ids `.` and "
+        "`..` cannot stand in a path, where clients take them for folders: lists show such an "
+        "account, and people act on it in the console."
+    ),
 ]
 _IfMatch = Annotated[
     str | None,
@@ -108,9 +113,13 @@ def action_router(
     @router.get("/actions/{id:path}", summary="Ask for a verdict", responses=described(404))
     async def get_action(
         id: Annotated[str, Path(description="The action's `Idempotency-Key`.")],
+        account: Annotated[
+            str | None,
+            Query(description="Whose case it was done to, where several know the same id."),
+        ] = None,
     ) -> ActionAnswer:
         """What became of an action of the last seven days."""
-        answer = await verdicts.asked(id)
+        answer = await verdicts.asked(id, account)
         if answer is None:
             raise Unknown(
                 f"Nothing is known of action {id[:200]!r}: it was not sent, its verdict is not "
@@ -146,7 +155,8 @@ def _told(answer: ActionAnswer, case: CaseShown | None, prefix: str) -> Response
         detail = answer.detail or "There is none."
         return problem(404, answers.Problem(error=answer.status, detail=detail), headers)
     if status == 202:
-        headers["location"] = f"{prefix}/actions/{quote(answer.id, safe='')}"
+        place = f"{prefix}/actions/{quote(answer.id, safe='')}"
+        headers["location"] = f"{place}?account={quote(answer.account, safe='')}"
         headers["retry-after"] = str(RETRY_SECONDS)
     elif case is not None:
         headers["etag"] = etag(case)

@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.alerts import SEVERITIES, Severity
-from schemas.config import ChannelHealth, PersonRecord
+from schemas.config import PersonRecord
 from services.alerts.channels import Channel
 from services.alerts.shown import (
     AccountShown,
@@ -181,27 +180,13 @@ def person_shown(person: PersonRecord) -> PersonShown:
 
 def channel_shown(channel: Channel) -> ChannelShown:
     """Return what people see of a channel, without what would let them use it."""
-    health: ChannelHealth = channel.health
-    state: Literal["ok", "failing", "disabled", "broken"] = "ok"
-    if health.disabled_at is not None:
-        state = "disabled"
-    elif channel.fault:
-        state = "broken"
-    elif health.failing_since is not None:
-        state = "failing"
+    health = channel.health
     return ChannelShown(
         name=channel.name,
         kind=channel.kind,
-        host=_host(channel.url),
-        state=state,
+        host=channel.host,
+        state=channel.state,
         failing_since=health.failing_since,
         disabled_at=health.disabled_at,
         detail=channel.fault or health.reason or "",
     )
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -10,9 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.alerts.acting import RECORDS, FieldRefused, VersionMissing
+from services.alerts.acting import RECORDS, FieldRefused, NoSuchCase, VersionMissing
 from services.alerts.api.answers import Conflict, FieldFault, Problem
 from services.alerts.appender import LogAway
+from services.alerts.moments import cut
 from services.alerts.person import PERSON_HEADER, BadPerson
 from services.alerts.stream import NoRoom
 from services.alerts.view import ViewAway
@@ -21,6 +22,11 @@ RETRY_SECONDS: Final = 2
 """Redis and Kafka are asked again about every second."""
 
 KEY_HEADER: Final = "idempotency-key"
+
+FAULTS: Final = 20
+"""Fields of one answer that are named; a body of 64 kB can have thousands that are at fault."""
+TEXT_LIMIT: Final = 200
+"""Characters of a field's name, and of what is said of it: both can be what somebody sent."""
 
 
 class Unknown(Exception):
@@ -41,6 +47,7 @@ ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     LogAway: (503, "log_away"),
     NoRoom: (503, "no_room"),
     Unknown: (404, "unknown"),
+    NoSuchCase: (404, "unknown_case"),
     VersionMissing: (428, "version_missing"),
     WrongMedia: (415, "unsupported_media"),
 }
@@ -176,10 +183,15 @@ def invalid(faults: list[FieldFault]) -> Response:
     """Return the answer that names fields.
 
     Args:
-        faults: At least one.
+        faults: At least one; of more than `FAULTS` the first are named, each cut.
     """
-    detail = "; ".join(f"{fault.field}: {fault.detail}" for fault in faults)
-    content = Problem(error="invalid", detail=detail, field=faults[0].field, faults=faults)
+    named = [
+        FieldFault(field=cut(fault.field, TEXT_LIMIT), detail=cut(fault.detail, TEXT_LIMIT))
+        for fault in faults[:FAULTS]
+    ]
+    told = [f"{fault.field}: {fault.detail}" for fault in named]
+    told += [f"and {len(faults) - FAULTS:,} more"] if len(faults) > FAULTS else []
+    content = Problem(error="invalid", detail="; ".join(told), field=named[0].field, faults=named)
     return problem(422, content)
 
 

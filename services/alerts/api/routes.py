@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
-from services.alerts.acting import FieldRefused
+from services.alerts.acting import FieldRefused, no_case
 from services.alerts.api import answers
 from services.alerts.api.action_routes import AccountId, action_router
 from services.alerts.api.asking import AccountsQuery, AlertsQuery, CasesQuery
@@ -64,6 +64,8 @@ def create_api(
         docs_url=None,
         redoc_url=None,
         root_path_in_servers=False,
+        # A redirect would lead to whatever host the caller named.
+        redirect_slashes=False,
         servers=[{"url": PREFIX}],
     )
     install_problems(api)
@@ -110,7 +112,7 @@ def _cases(view: Reader, now: Callable[[], datetime]) -> APIRouter:
         """One case with its open alerts; its `ETag` begins with its version, for `If-Match`."""
         case = await view.case(account)
         if case is None:
-            raise await _missing(view, f"There is no case of account {account[:200]!r}.")
+            raise await _missing(view, no_case(account))
         return tagged(case, if_none_match)
 
     return router

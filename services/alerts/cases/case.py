@@ -196,7 +196,7 @@ class Case:
 
     def tell(self, step: Step, alert: Alert, at: Place) -> None:
         """Begin a notice."""
-        known = notice_id(self.id, str(at.offset), step)
+        known = notice_id(self.id, at.offset, at.appended, step)
         self.keep(
             Notice(
                 id=known,

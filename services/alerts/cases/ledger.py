@@ -9,7 +9,8 @@ from schemas.cases import Action
 from services.alerts.cases.case import Answer
 from services.alerts.cases.records import SEPARATOR
 
-KEY: Final = "~ledger"
+KEY: Final = f"{SEPARATOR}ledger"
+"""No case has it: keys of cases are printable, and an account may begin with anything."""
 VERSION: Final = 1
 
 STRANGER_LIMIT: Final = 64
@@ -19,13 +20,15 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Ledger(msgspec.Struct, omit_defaults=True):
-    """The record `~ledger` of a snapshot.
+    """The record of a snapshot that belongs to no case.
 
     Attributes:
         v: Version of the snapshot.
         partitions: Partition count with which it was made.
         stamp: Offset up to which everything is folded; -1 for nothing.
         appended: When the record at the stamp entered the log, microseconds.
+        reached: Offset before which nothing is left to fold. Markers of transactions have offsets
+            too, and no record: it may lie beyond the stamp.
         strangers: Answers to the newest actions on cases that there were not, the oldest first.
     """
 
@@ -33,6 +36,7 @@ class Ledger(msgspec.Struct, omit_defaults=True):
     partitions: int
     stamp: int = -1
     appended: int = 0
+    reached: int = 0
     strangers: dict[str, Answer] = msgspec.field(default_factory=dict)
 
     def stranger(self, action: Action) -> Answer | None:

@@ -117,15 +117,17 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return replace(self, deliveries={**(self.deliveries or {}), outcome.channel: after})
 
 
-def notice_id(case: str, change: str, step: Step) -> str:
+def notice_id(case: str, offset: int, appended: int, step: Step) -> str:
     """Return a notice's id.
 
     Args:
         case: The case's key.
-        change: The change that caused it: the offset of its record in the alert log.
+        offset: Of the record that caused it, in the alert log.
+        appended: When that entered the log, microseconds since 1970-01-01: a topic that is made
+            anew has the same offsets once more.
         step: What happened to the case.
 
-    >>> notice_id("acme", "17", "opened") == notice_id("acme", "17", "opened")
+    >>> notice_id("acme", 17, 5, "opened") == notice_id("acme", 17, 5, "opened")
     True
     """
-    return str(uuid5(NAMESPACE, "\x1f".join((case, change, step))))
+    return str(uuid5(NAMESPACE, f"{case}\x1f{offset}\x1f{appended}\x1f{step}"))

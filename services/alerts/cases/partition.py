@@ -81,6 +81,8 @@ class Partition:
         self.rejects: list[Reject] = []
         self._ledger = ledger
         self._pending: dict[str, bytes | None] = {}
+        self._weight = 0
+        self._written = self.position
         self._changed: dict[str, list[Entry]] = {}
         self._answers: list[Answer] = []
         self._telling: dict[str, Case] = {}
@@ -127,9 +129,33 @@ class Partition:
         return self._ledger.partitions
 
     @property
+    def position(self) -> int:
+        """Offset from which reading goes on: before it nothing is left to fold."""
+        return max(self._ledger.stamp + 1, self._ledger.reached)
+
+    def reach(self, position: int) -> None:
+        """Note that nothing is left to fold before an offset.
+
+        Args:
+            position: Where the next record may stand; behind markers of transactions, for which
+                nobody calls `apply`.
+        """
+        self._ledger.reached = max(self._ledger.reached, position)
+
+    @property
+    def ahead(self) -> int:
+        """How many offsets were passed since the last cut."""
+        return self.position - self._written
+
+    @property
     def dirty(self) -> int:
         """How many records the next cut will write, beside the ledger."""
         return len(self._pending)
+
+    @property
+    def weight(self) -> int:
+        """Bytes that wait to be written at most: the next cut, and `rejects`."""
+        return self._weight
 
     def apply(self, offset: int, appended: int, key: str, value: bytes | None) -> None:
         """Fold one record.
@@ -152,16 +178,19 @@ class Partition:
         else:
             self.counts["rejected", record.reason] += 1
             self.rejects.append(record.reject(self.number, offset, key, value))
+            self._weight += len(self.rejects[-1].raw)
         self._ledger.stamp, self._ledger.appended = offset, appended
 
     def cut(self) -> list[tuple[str, bytes | None]]:
         """Return what changed since the last cut with the ledger, and begin anew; nothing awaits.
 
-        The caller writes it in one transaction. If that fails, the partition's memory is ahead of
-        its snapshot for good, and only a new load may go on.
+        The caller takes `rejects` in the same moment, and writes it all in one transaction. If that
+        fails, the partition's memory is ahead of its snapshot for good, and only a new load may go
+        on.
         """
         written = [*self._pending.items(), (ledger.KEY, self._ledger.encode())]
         self._pending = {}
+        self._weight, self._written = 0, self.position
         return written
 
     def take_changed(self) -> dict[str, list[Entry]]:
@@ -224,6 +253,7 @@ class Partition:
             return
         self.counts["folded" if written else "repeated", type_] += 1
         self._pending.update(written)
+        self._weight += sum(len(key) + len(raw or b"") for key, raw in written.items())
         self.cases[key] = case
         self._note(case, before, effect, type_)
 

@@ -107,8 +107,8 @@ def _of_another_type(value: bytes) -> Refusal | None:
 def _wrong(key: str, case: str) -> Refusal | None:
     if key != case:
         return Refusal("key", f"the record is of case {case[:100]!r}, its key is {key[:100]!r}")
-    if not 0 < len(key) <= KEY_LIMIT or not key.isprintable() or key.startswith("~"):
-        rule = f"1 to {KEY_LIMIT} printable characters, the first one no ~"
+    if not 0 < len(key) <= KEY_LIMIT or not key.isprintable():
+        rule = f"1 to {KEY_LIMIT} printable characters"
         return Refusal("key", f"a case's key has {rule}, not {key[:100]!r}")
     return None
 

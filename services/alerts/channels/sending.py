@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
-from typing import Protocol
+from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver
+from yarl import URL
 
 from schemas.config import ChannelHealth
 
 Network = IPv4Network | IPv6Network
+
+SECRET_CHARACTERS: Final = 8
+"""A part of an address that is shorter is no secret, and to hide it would garble other words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,38 @@ class Channel:
         return self.health.disabled_at is not None
 
     @property
+    def state(self) -> Literal["ok", "failing", "disabled", "broken"]:
+        """How it does, in a word."""
+        if self.fault:
+            return "broken"
+        if self.disabled:
+            return "disabled"
+        return "ok" if self.health.failing_since is None else "failing"
+
+    @property
     def host(self) -> str:
         """Where it sends as far as everybody may see it, such as `crm.example.com`."""
         try:
             return urlsplit(self.url).hostname or ""
         except ValueError:
             return ""
+
+    def hidden(self, text: str) -> str:
+        """Return what the far end or a library said, without what of the address may be secret.
+
+        Many an endpoint says `Cannot POST /hooks/<secret>` of a path that it does not know.
+        """
+        try:
+            url = URL(self.url)
+            whole = {self.url, str(url), url.raw_path_qs, url.path_qs, url.raw_path, url.path}
+        except ValueError:
+            return text
+        parts = {*url.raw_parts, *url.parts, url.raw_query_string, url.query_string}
+        secrets = whole | parts | {*url.query, *url.query.values()}
+        for secret in sorted(secrets, key=len, reverse=True):
+            if len(secret) >= SECRET_CHARACTERS:
+                text = text.replace(secret, "[hidden]")
+        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
 from standardwebhooks import Webhook
 
 from services.alerts.channels import guard
@@ -31,10 +33,43 @@ ANSWER_BYTES: Final = 4_096
 ANSWER_SECONDS: Final = 2.0
 """For an answer's body, which is only for the log: its status has said already how it went."""
 
+WHOLE_ANSWER_BYTES: Final = 65_536
+"""Of an answer with its head and all that comes before it; more is never parsed.
+
+aiohttp makes an object of each of the `103` that fit into a read, and a few endpoints that send
+nothing else would hold up every other delivery. No honest head is a quarter as long.
+"""
+
 RETRY_AFTER_LIMIT: Final = 86_400.0
 """Seconds, a day: the longest pause of the retry schedule."""
 
 _SHOWN_CHARACTERS: Final = 200
+
+
+class AnswerTooLong(aiohttp.ClientError):
+    """An answer did not come to its point in `WHOLE_ANSWER_BYTES`."""
+
+
+class _Bounded(ResponseHandler):
+    """A connection of which only the beginning is parsed, whatever the far end sends."""
+
+    _taken = 0
+
+    def data_received(self, data: bytes) -> None:
+        room = WHOLE_ANSWER_BYTES - self._taken
+        self._taken += len(data)
+        if room > 0 or not data:
+            # Nothing at all is how aiohttp asks for the rest of what it has.
+            super().data_received(data[:room] if len(data) > room else data)
+        if len(data) > room:
+            self._end_here()
+
+    def _end_here(self) -> None:
+        if self.exception() is None:
+            # Whoever waits for the head learns it; a head that is there already is read first.
+            self.set_exception(AnswerTooLong(f"it sent more than {WHOLE_ANSWER_BYTES:,} bytes"))
+        if self.transport is not None:
+            self.transport.pause_reading()
 
 
 def url_fault(url: str, allow: Sequence[Network], allow_http: bool) -> str | None:
@@ -115,10 +150,10 @@ async def send(
             deadline.reschedule(None)
             said = await _said(answer, end)
             answer.close()
-            return _outcome(answer, said, now)
+            return _outcome(answer, channel.hidden(said), now)
     except (aiohttp.ClientError, OSError, TimeoutError, RuntimeError, ValueError) as error:
         # uvloop tells some errors of sockets as RuntimeError.
-        return _failure(watch, error, channel.host, within)
+        return _failure(watch, error, channel, within)
 
 
 def _headers(secrets: Sequence[str], id: str, body: bytes, now: datetime) -> dict[str, str]:
@@ -143,6 +178,8 @@ def _session(watch: guard.Guard) -> aiohttp.ClientSession:
         use_dns_cache=False,
         force_close=True,
     )
+    # aiohttp has no other door to its protocol; a test fails when this one is gone.
+    connector._factory = partial(_connection, loop=asyncio.get_running_loop())
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -152,6 +189,10 @@ def _session(watch: guard.Guard) -> aiohttp.ClientSession:
         # The attempt's own deadline holds for all of it.
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
     )
+
+
+def _connection(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _Bounded(loop)
 
 
 async def _said(answer: aiohttp.ClientResponse, end: float | None) -> str:
@@ -195,16 +236,23 @@ def _pause(told: str | None, now: datetime) -> float | None:
     return min(max((aware - now).total_seconds(), 0.0), RETRY_AFTER_LIMIT)
 
 
-def _failure(watch: guard.Guard, error: Exception, host: str, within: float) -> Refused:
+def _failure(watch: guard.Guard, error: Exception, channel: Channel, within: float) -> Refused:
+    host = channel.host
     if watch.refused is not None:
         return Refused("forbidden_address", f"{host}: {watch.refused}")
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        return Refused("tls", f"{host}: {error}")
     if isinstance(error, TimeoutError):
         return Refused("timeout", f"{host} did not answer within {within:g} s")
     if isinstance(error, aiohttp.InvalidURL | UnicodeError):
         return Refused("bad_url", f"{host}: {type(error).__name__}")
-    return Refused("connection", f"{host}: {str(error) or type(error).__name__}")
+    reason = "tls" if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) else "connection"
+    return Refused(reason, f"{host}: {channel.hidden(_told(error))[:_SHOWN_CHARACTERS]}")
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientResponseError):
+        # Its own text ends with the whole address.
+        return f"{error.status}, {error.message}"
+    return str(error) or type(error).__name__
 
 
 def _decoded(secret: str) -> bytes:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from services.alerts import daily
 from services.alerts.console import evidence, words
 from services.alerts.console.answers import told
 from services.alerts.console.chart import Chart, chart
@@ -14,6 +16,9 @@ from services.alerts.console.failing import Missing, Rebuilding
 from services.alerts.console.forms import SNOOZES, snooze_until
 from services.alerts.console.site import Site
 from services.alerts.shown import AccountPage, AlertShown
+from services.runtime import get_logger
+
+_log = get_logger(__name__)
 
 PAGE: Final = 50
 """Accounts of one page of the search."""
@@ -32,16 +37,20 @@ class Told:
         chart: What can be drawn of it.
         numbers: Its figures.
         weeks: Its judged weeks.
+        statistics: Figures that only a statistician reads.
         limits: What the rule asked for.
         masked: Days that did not count.
+        readable: False if the evidence cannot be shown, so that there is none of the above.
     """
 
     alert: AlertShown
-    chart: Chart | None
-    numbers: Sequence[Number]
-    weeks: Sequence[Week]
-    limits: Sequence[Number]
-    masked: Sequence[Number]
+    chart: Chart | None = None
+    numbers: Sequence[Number] = ()
+    weeks: Sequence[Week] = ()
+    statistics: Sequence[Number] = ()
+    limits: Sequence[Number] = ()
+    masked: Sequence[Number] = ()
+    readable: bool = True
 
 
 def account_routes(site: Site, router: APIRouter) -> None:
@@ -71,7 +80,8 @@ async def _account(site: Site, request: Request, account: str) -> Response:
     page = await site.view.account(account)
     if page is None:
         raise await _missing(site, account)
-    alerts = [_told(page, alert) for alert in page.alerts]
+    ended = daily.ended_day(site.now(), page.timezone)
+    alerts = [_told(page, alert, ended) for alert in page.alerts]
     until = {one: snooze_until(one, page, site.now()) for one in SNOOZES}
     return await site.page(
         request,
@@ -94,12 +104,29 @@ async def _missing(site: Site, account: str) -> Exception:
     return Rebuilding(f"account {shown} is not there yet")
 
 
-def _told(page: AccountPage, alert: AlertShown) -> Told:
+def _told(page: AccountPage, alert: AlertShown, ended: date) -> Told:
+    try:
+        return _with_evidence(page, alert, ended)
+    except Exception as error:
+        # Evidence is whatever a rule wrote, of any version: the other alerts must be seen, and
+        # this one be acted on.
+        _log.warning(
+            "evidence of an alert cannot be shown",
+            alert=alert.alert_id,
+            account=alert.account,
+            rule=alert.rule,
+            error=f"{type(error).__name__}: {error}"[:300],
+        )
+        return Told(alert, readable=False)
+
+
+def _with_evidence(page: AccountPage, alert: AlertShown, ended: date) -> Told:
     return Told(
         alert,
-        chart(page, alert),
+        chart(page, alert, ended),
         evidence.numbers(alert),
         evidence.weeks(alert),
+        evidence.statistics(alert),
         evidence.limits(alert),
         evidence.masked(alert),
     )

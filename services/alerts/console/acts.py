@@ -1,6 +1,7 @@
 """What people do on the console's pages: forms in, a page to look at next out."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
@@ -8,7 +9,9 @@ from uuid import NAMESPACE_URL, uuid5
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from schemas.cases import CaseAcknowledged
+from schemas.cases import Action
+from services.alerts.acting import Acknowledge, action_key, to_action
+from services.alerts.console.answers import AT_ONCE_SAID
 from services.alerts.console.forms import BadForm, Form, action_of, last, read_form
 from services.alerts.console.query import account_address, local_path, with_pairs
 from services.alerts.console.site import Site, fresh_key
@@ -18,6 +21,8 @@ from services.alerts.view import ViewAway
 
 AT_ONCE: Final = 100
 """Cases that one form acknowledges; a page of the inbox has 50."""
+
+_ACKNOWLEDGE: Final = Acknowledge(type="acknowledge")
 
 
 def act_routes(site: Site, router: APIRouter) -> None:
@@ -42,8 +47,8 @@ def act_routes(site: Site, router: APIRouter) -> None:
         accounts = list(dict.fromkeys(form.get("account", ())))
         if not 0 < len(accounts) <= AT_ONCE:
             raise BadForm(f"choose 1 to {AT_ONCE} accounts; {len(accounts)} were chosen")
-        await _acknowledge(site, request, accounts, last(form, "key") or fresh_key())
-        return _see(_back(request, form, accounts, [("acked", str(len(accounts)))]))
+        became = await _acknowledge(site, request, form, accounts)
+        return _see(_back(request, form, accounts, became))
 
     @router.post("/me")
     async def me(request: Request) -> Response:
@@ -81,19 +86,23 @@ async def _page(site: Site, account: str) -> AccountPage | None:
         return None
 
 
-async def _acknowledge(site: Site, request: Request, accounts: Sequence[str], key: str) -> None:
-    """Acknowledge several cases; each has an id of its own made of the form's: a repeat is one."""
+async def _acknowledge(
+    site: Site, request: Request, form: Form, accounts: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Acknowledge several cases; return how many of them became what, for the address."""
     by, at = person_of(request), site.now()
-    await asyncio.gather(
-        *(
-            site.verdicts.on(
-                CaseAcknowledged(
-                    id=uuid5(NAMESPACE_URL, f"{key}\n{one}").hex, case=one, by=by, at=at
-                )
-            )
-            for one in accounts
-        )
-    )
+    key = action_key(last(form, "key") or None, fresh_key())
+
+    def acknowledge(account: str) -> Action:
+        # Each has an id of its own made of the form's: the form sent twice acts once.
+        id = uuid5(NAMESPACE_URL, f"{key}\n{account}").hex
+        return to_action(_ACKNOWLEDGE, case=account, key=id, by=by, at=at, seen=None)
+
+    # All of them are checked before the first one acts.
+    actions = [acknowledge(account) for account in accounts]
+    answers = await asyncio.gather(*map(site.verdicts.on, actions))
+    became = Counter(AT_ONCE_SAID[answer.status] for answer in answers)
+    return [(name, str(number)) for name, number in sorted(became.items())]
 
 
 def _back(

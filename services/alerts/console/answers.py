@@ -10,6 +10,8 @@ from services.alerts.console.site import Site
 from services.alerts.shown import ActionAnswer
 from services.wording import counted
 
+Tone = Literal["good", "same", "wait", "care"]
+
 DONE: Final[Mapping[str, str]] = {
     "acknowledge": "Acknowledged: you are on it.",
     "snooze": "Snoozed: it comes back by itself, or when it gets worse.",
@@ -19,6 +21,23 @@ DONE: Final[Mapping[str, str]] = {
     "reopen": "Open again.",
     "feedback": "Thank you: that is kept with the alert.",
 }
+AT_ONCE_SAID: Final[Mapping[str, str]] = {
+    "applied": "acked",
+    "unchanged": "same",
+    "conflict": "same",
+    "pending": "waits",
+    "unknown_case": "gone",
+    "unknown_alert": "gone",
+}
+"""Under which name an address tells how many of several actions became what."""
+
+_AT_ONCE_TOLD: Final[Mapping[str, tuple[Tone, str]]] = {
+    "acked": ("good", "{} acknowledged."),
+    "same": ("same", "{} {was} not open, so nothing changed there."),
+    "waits": ("wait", "{} {is_} being acknowledged; no need to send it again."),
+    "gone": ("care", "{} {has} no case any more."),
+}
+"""What is said of them, and its tone; of several the last one counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +49,7 @@ class Told:
         text: For a person.
     """
 
-    tone: Literal["good", "same", "wait", "care"]
+    tone: Tone
     text: str
 
 
@@ -40,18 +59,37 @@ async def told(site: Site, request: Request, account: str | None = None) -> Told
     Args:
         site: Where verdicts are read.
         request: With `action`, the action's id, `did`, its type, and `of`, the account; or with
-            `acked`, how many cases were acknowledged at once.
+            how many of several cases that were acknowledged at once became what.
         account: The account of the page.
     """
     asked = request.query_params
-    acked = asked.get("acked", "")
-    if acked.isascii() and acked.isdecimal():
-        return Told("good", f"{counted(int(acked[:6]), 'account')} acknowledged.")
+    if (at_once := _at_once(asked)) is not None:
+        return at_once
     key = asked.get("action", "")[:200]
     case = account if account is not None else asked.get("of", "")
     if not key or not case:
         return None
     return say(await site.view.answer(key, case), asked.get("did", ""))
+
+
+def _at_once(asked: Mapping[str, str]) -> Told | None:
+    numbers = {name: asked.get(name, "")[:6] for name in _AT_ONCE_TOLD}
+    told = [
+        (tone, _several(sentence, int(numbers[name])))
+        for name, (tone, sentence) in _AT_ONCE_TOLD.items()
+        if numbers[name].isascii() and numbers[name].isdecimal()
+    ]
+    return Told(told[-1][0], " ".join(sentence for _, sentence in told)) if told else None
+
+
+def _several(sentence: str, number: int) -> str:
+    one = number == 1
+    return sentence.format(
+        counted(number, "account"),
+        was="was" if one else "were",
+        is_="is" if one else "are",
+        has="has" if one else "have",
+    )
 
 
 def say(answer: ActionAnswer | None, did: str) -> Told:

@@ -60,7 +60,7 @@ class Chart:
     line: float | None
 
 
-def chart(page: AccountPage, alert: AlertShown) -> Chart | None:
+def chart(page: AccountPage, alert: AlertShown, ended: date) -> Chart | None:
     """Return what can be drawn of an alert.
 
     The band is what one day of this account varies: its own dispersion phi and its drift,
@@ -69,6 +69,7 @@ def chart(page: AccountPage, alert: AlertShown) -> Chart | None:
     Args:
         page: The account; its daily values continue the evidence to today.
         alert: With its evidence.
+        ended: The last day that is over for the account.
 
     Returns:
         The chart, or None where the alert is not about something that is counted daily.
@@ -81,24 +82,28 @@ def chart(page: AccountPage, alert: AlertShown) -> Chart | None:
     values |= _continued(page, alert, because)
     if len([value for value in values.values() if value is not None]) < 2:
         return None
+    values |= _noughts(page, values, alert.day, ended)
     first = max(min(values), max(values) - timedelta(days=SPAN_DAYS - 1))
     stretch = (first + timedelta(days=n) for n in range((max(values) - first).days + 1))
     return Chart(
         metric=alert.object,
         days=tuple(_day(on, values.get(on), masked.get(on), because) for on in stretch),
-        fired=_raised(alert, page.timezone),
+        fired=_raised(alert, _zone(page)),
         judged=alert.day,
         since=_date(because.get("since_estimate")),
         line=_number((because.get("thresholds_in_force") or {}).get("ratio")),
     )
 
 
-def _raised(alert: AlertShown, timezone: str | None) -> date:
-    """Return the day whose end raised it: `fired_at` lies in the night after that day."""
+def _zone(page: AccountPage) -> ZoneInfo:
     try:
-        zone = ZoneInfo(timezone or "UTC")
+        return ZoneInfo(page.timezone or "UTC")
     except (KeyError, ValueError, OSError):
-        zone = ZoneInfo("UTC")
+        return ZoneInfo("UTC")
+
+
+def _raised(alert: AlertShown, zone: ZoneInfo) -> date:
+    """Return the day whose end raised it: `fired_at` lies in the night after that day."""
     return min(alert.day, alert.fired_at.astimezone(zone).date() - timedelta(days=1))
 
 
@@ -138,6 +143,20 @@ def _continued(
             on = date.fromisoformat(iso)
             total[on] = (total.get(on) or 0.0) + value
     return total
+
+
+def _noughts(
+    page: AccountPage, values: Mapping[date, float | None], judged: date, ended: date
+) -> dict[date, float | None]:
+    """Return the days after the judged one on which nothing was counted."""
+    # A month without a value has no series: another series knows it, or no event has reached it.
+    if page.quarantined:
+        return {}
+    counted = {date.fromisoformat(iso) for line in page.days.values() for iso in line}
+    last = page.last_event_at and page.last_event_at.astimezone(_zone(page)).date()
+    first = max(judged, min(values), ended - timedelta(days=SPAN_DAYS))
+    days = (first + timedelta(days=n) for n in range(1, (ended - first).days + 1))
+    return {on: 0.0 for on in days if on not in values and (on in counted or (last and on > last))}
 
 
 def _day(on: date, value: float | None, masked: str | None, because: Mapping[str, Any]) -> ChartDay:

@@ -1,7 +1,7 @@
 """The numbers of an alert's evidence as a person reads them, each beside its name. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
@@ -56,16 +56,22 @@ def numbers(alert: AlertShown) -> list[Number]:
         alert: With its evidence.
     """
     because = alert.because or {}
-    known = [
-        Number(name, told, note) for key, name, tell, note in _KNOWN if (told := tell(because, key))
-    ]
-    told_keys = {key for key, *_ in _KNOWN} | _ELSEWHERE
+    told_keys = {key for key, *_ in (*_KNOWN, *_STATISTICS)} | _ELSEWHERE
     others = [
         Number(wording.capital(key.replace("_", " ")), told)
         for key in because
         if key not in told_keys and (told := _other(because, key))
     ]
-    return [*known, *others]
+    return [*_named(because, _KNOWN), *others]
+
+
+def statistics(alert: AlertShown) -> list[Number]:
+    """Return the figures that say nothing to somebody who does not know the method.
+
+    Args:
+        alert: With its evidence.
+    """
+    return _named(alert.because or {}, _STATISTICS)
 
 
 def weeks(alert: AlertShown) -> list[Week]:
@@ -74,17 +80,18 @@ def weeks(alert: AlertShown) -> list[Week]:
     Args:
         alert: With its evidence.
     """
-    rows = (alert.because or {}).get("weekly") or []
-    top = max((value for row in rows for value in row.values() if value), default=0) or 1
+    told = (alert.because or {}).get("weekly") or []
+    rows = [(_units(row["observed"]), _units(row["expected"])) for row in told]
+    top = max((value for row in rows for value in row if value), default=0) or 1
     return [
         Week(
             alert.day - timedelta(days=7 * (len(rows) - 1 - i)),
-            row["observed"],
-            row["expected"],
-            round(100 * (row["observed"] or 0) / top, 1),
-            round(100 * (row["expected"] or 0) / top, 1),
+            observed,
+            expected,
+            round(100 * ((observed or 0) / top), 1),
+            round(100 * ((expected or 0) / top), 1),
         )
-        for i, row in enumerate(rows)
+        for i, (observed, expected) in enumerate(rows)
     ]
 
 
@@ -108,6 +115,17 @@ def masked(alert: AlertShown) -> list[Number]:
     days = (alert.because or {}).get("masked_days") or []
     rows = [(one, "") if isinstance(one, str) else (one["date"], one["reason"]) for one in days]
     return [Number(wording.day(date.fromisoformat(on)), reason) for on, reason in rows]
+
+
+def _named(because: Because, rows: Iterable["_Row"]) -> list[Number]:
+    return [
+        Number(name, told, note) for key, name, tell, note in rows if (told := tell(because, key))
+    ]
+
+
+def _units(value: float | None) -> float | None:
+    # The template must not be the first to find out that it is no number.
+    return None if value is None else float(value)
 
 
 def _quantity(because: Because, key: str) -> str:
@@ -170,7 +188,7 @@ def _listed(because: Because, key: str) -> str:
 
 def _other(because: Because, key: str) -> str:
     """Tell what no table names: its kind is in its key or in its value."""
-    value = because[key]
+    value = because.get(key)
     if key == "amount" and isinstance(value, int):
         return wording.money(value, because.get("currency"))
     if key == "currency" and isinstance(because.get("amount"), int):
@@ -196,23 +214,34 @@ def _plain(value: object) -> str:
     return "" if value is None else str(value)
 
 
-_KNOWN: Final[tuple[tuple[str, str, Callable[[Because, str], str], str], ...]] = (
+_Row = tuple[str, str, Callable[[Because, str], str], str]
+
+_KNOWN: Final[tuple[_Row, ...]] = (
     ("observed", "Observed", _quantity, "in the window"),
     ("expected", "Usual", _quantity, "for these weekdays, of this customer"),
     ("ratio", "Change", _change, "observed against usual"),
     ("ratio_interval90", "90 % range", _range, "where the true change lies, nine times of ten"),
     ("since_estimate", "Since about", _day, ""),
     ("window", "Window", _span, ""),
-    ("baseline", "Compared with", _span, "half a year up to the window"),
+    ("baseline", "Compared with", _span, "half a year, up to four weeks before the judged day"),
     ("drift_sd", "Natural swings", _swing, "of this customer's four-week level"),
     ("smallest_detectable_drop", "Smallest fall told", _share, "less is not told from noise"),
     ("probability", "Certainty", _certainty, "that the true level has fallen"),
-    ("evidence", "Evidence", _deviations, "from chance"),
-    ("lasting", "Lasting", _quantity, "by so much (log units) it beats a dip of two weeks"),
-    ("dispersion", "Dispersion", _quantity, "weekly variance against plain chance, which is 1"),
+    ("days_silent", "Days silent", _other, "of those that count"),
+    ("calendar_days_silent", "Calendar days silent", _other, ""),
+    ("limit", "Days allowed", _other, "of silence, for what this customer's rhythm was"),
     ("metrics", "Metrics", _listed, ""),
 )
 """Key of the evidence, name, how it is told, note (detection.md §7)."""
+
+_STATISTICS: Final[tuple[_Row, ...]] = (
+    ("evidence", "Evidence", _deviations, "from chance"),
+    ("lasting", "Lasting", _quantity, "by so much (log units) it beats a dip of two weeks"),
+    ("dispersion", "Dispersion", _quantity, "weekly variance against plain chance, which is 1"),
+    ("q", "Rhythm", _other, "share of active days in the 56 before the silence"),
+    ("masked_days_count", "Days left out count", _other, "as days of the silence"),
+)
+"""The same of what stands behind "For statisticians"."""
 
 _ELSEWHERE: Final = frozenset(
     {

@@ -8,12 +8,12 @@ from urllib.parse import parse_qsl
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from services.alerts.acting import FieldRefused
+from services.alerts.acting import FieldRefused, NoSuchCase
 from services.alerts.appender import LogAway
 from services.alerts.console.forms import BadForm
 from services.alerts.console.query import BadQuery
 from services.alerts.console.site import Site
-from services.alerts.person import BadPerson
+from services.alerts.person import SOMEONE, BadPerson, person_of
 from services.alerts.view import ViewAway
 
 
@@ -42,12 +42,15 @@ class Trouble:
     again: bool = False
 
 
+_MISSING: Final = Trouble(
+    404,
+    "There is nothing here",
+    "The address may have been cut off, or the account was merged into another or erased.",
+)
+
 TROUBLES: Final[Mapping[type[Exception], Trouble]] = {
-    Missing: Trouble(
-        404,
-        "There is nothing here",
-        "The address may have been cut off, or the account was merged into another or erased.",
-    ),
+    Missing: _MISSING,
+    NoSuchCase: _MISSING,
     ViewAway: Trouble(
         503,
         "Nothing can be shown just now",
@@ -120,10 +123,19 @@ async def explain(site: Site, request: Request, error: Exception) -> Response:
         detail=str(error),
         repeat=repeat,
         accepted="action" in request.query_params,
+        me=_who_looks(request),
     )
     if trouble.status == 503:
         answer.headers["retry-after"] = str(RETRY_SECONDS)
     return answer
+
+
+def _who_looks(request: Request) -> str:
+    """Tell who looks at an error; the page of one that is about a header must not fail on it."""
+    try:
+        return person_of(request)
+    except BadPerson:
+        return SOMEONE
 
 
 async def _sent(request: Request) -> list[tuple[str, str]]:

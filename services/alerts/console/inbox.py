@@ -11,6 +11,7 @@ from services.alerts.console import words
 from services.alerts.console.answers import told
 from services.alerts.console.query import (
     ARR_BANDS,
+    MINOR,
     PAGE,
     RENEWALS,
     SORTS,
@@ -80,6 +81,7 @@ def inbox_routes(site: Site, router: APIRouter) -> None:
             cases=await _with_sparks(site, cases),
             query=query,
             counts=await _counts(site, query, person_of(request)),
+            at_stake=_at_stake(await site.view.cases()),
             answer=await told(site, request),
         )
 
@@ -94,7 +96,7 @@ async def _with_sparks(site: Site, cases: Sequence[CaseShown]) -> list[CaseShown
 
 
 async def _page(site: Site, query: Query, me: str) -> CasePage:
-    wanted = query.wanted(me, site.today)
+    wanted = query.wanted(me, site.today, minor=await _minor(site, query))
     page = await find_cases(site.view, wanted, query.sort, site.today, query.after or None, PAGE)
     if isinstance(page, BadCursor):
         raise BadQuery("after", page.detail)
@@ -103,10 +105,19 @@ async def _page(site: Site, query: Query, me: str) -> CasePage:
 
 async def _counts(site: Site, query: Query, me: str) -> dict[str, int]:
     """Return how many cases each tab has under the same filters."""
-    wanted, today = query.wanted(me, site.today, frozenset()), site.today
+    today, minor = site.today, await _minor(site, query)
+    wanted = query.wanted(me, today, frozenset(), minor)
     cases = [*await site.view.cases(), *await site.view.cases(resolved=True)]
     states = Counter(case.state for case in cases if wanted.takes(case, today))
     return {tab: sum(states[one] for one in of) for tab, of in TABS.items()}
+
+
+async def _minor(site: Site, query: Query) -> int:
+    """Return the minor units of the currency that most cases are in: bands are in one currency."""
+    if not query.arr:
+        return MINOR
+    currencies = Counter(case.currency for case in await site.view.cases() if case.currency)
+    return words.minor_units(next((one for one, _ in currencies.most_common(1)), None))
 
 
 def _at_stake(cases: Iterable[CaseShown]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final, get_args
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from schemas.alerts import SEVERITIES, Severity
 from services.alerts.listing import Filter, Sort
@@ -46,6 +46,11 @@ SORTS: Final[Mapping[Sort, str]] = {
 }
 MINOR: Final = 100
 """Minor units of a major one, as most currencies have it."""
+FURTHEST: Final = 3_660
+"""Days to a renewal that can be asked for: ten years."""
+
+ADDRESS_LIMIT: Final = 4_000
+"""Characters of an address to go back to; an id of 200, every one encoded, takes 2,400."""
 
 _FIELDS: Final = ("state", "owner", "severity", "segment", "arr", "renewal", "sort", "q", "after")
 
@@ -116,15 +121,22 @@ class Query:
         asked = set(self.severity) ^ {severity}
         return self.address(severity=tuple(one for one in SEVERITIES[::-1] if one in asked))
 
-    def wanted(self, me: str, today: date, state: frozenset[CaseState] | None = None) -> Filter:
+    def wanted(
+        self,
+        me: str,
+        today: date,
+        state: frozenset[CaseState] | None = None,
+        minor: int = MINOR,
+    ) -> Filter:
         """Return it as `listing` asks for it.
 
         Args:
             me: Id of the person who looks.
             today: In UTC.
             state: In place of the tab's states.
+            minor: Minor units of a major one of the company's currency, in which bands are.
         """
-        low, high = _band(self.arr)
+        low, high = _band(self.arr, minor)
         owner = {"me": me, "nobody": ""}.get(self.owner, self.owner)
         return Filter(
             state=TABS[self.state] if state is None else state,
@@ -168,11 +180,8 @@ def read(pairs: Iterable[tuple[str, str]]) -> Query:
     )
     for severity in severities:
         _one_of("severity", severity, SEVERITIES)
-    _band(query.arr)
-    if query.renewal and not (query.renewal.isascii() and query.renewal.isdecimal()):
-        raise BadQuery("renewal", f"{query.renewal[:40]!r} is no number of days, such as 90")
-    if query.renewal and int(query.renewal) > 3_660:
-        raise BadQuery("renewal", f"{query.renewal[:40]} days are more than ten years")
+    _band(query.arr, MINOR)
+    _renewal(query.renewal)
     return query
 
 
@@ -191,13 +200,32 @@ def account_address(account: str) -> str:
 
 
 def local_path(text: str) -> str:
-    r"""Return an address to go back to if it is one of ours, else the inbox.
+    """Return an address to go back to if it is one of ours, else the inbox.
 
-    >>> local_path("/?q=a"), local_path("//evil.example"), local_path("/\\evil"), local_path("")
+    One with `.` or `..` for a folder is none: a browser would ask for another page.
+
+    >>> local_path("/?q=a"), local_path("//evil.example"), local_path("/a/%2E./me"), local_path("")
     ('/?q=a', '/', '/', '/')
     """
-    ours = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
-    return text if ours and len(text) <= 4_000 else "/"
+    path = text.partition("?")[0]
+    ours = text.startswith("/") and not text.startswith("//") and text.isprintable()
+    plain = "\\" not in path and not {".", ".."} & {unquote(part) for part in path.split("/")}
+    return text if ours and plain and len(text) <= ADDRESS_LIMIT else "/"
+
+
+def same_address(path: bytes, query: bytes) -> str:
+    """Return the address that was asked for, as a page may offer it again.
+
+    Args:
+        path: As it came, percent-encoded: decoded, `a%2Fb` would be another account than it was.
+        query: As it came.
+
+    >>> same_address(b"/accounts/50%2F", b"x=a%26b"), same_address(b"/a/../me", b"")
+    ('/accounts/50%2F?x=a%26b', '/')
+    """
+    known = "!$%&'()*+,;=:@/?~"
+    text = quote(path, safe=known) + (f"?{quote(query, safe=known)}" if query else "")
+    return local_path(text)
 
 
 def with_pairs(address: str, pairs: Sequence[tuple[str, str]]) -> str:
@@ -216,7 +244,15 @@ def _one_of(field: str, value: str, known: Iterable[str]) -> str:
     return value
 
 
-def _band(text: str) -> tuple[int | None, int | None]:
+def _renewal(text: str) -> None:
+    known = text.isascii() and text.isdecimal() and len(text) <= len(str(FURTHEST))
+    if text and not (known and int(text) <= FURTHEST):
+        raise BadQuery(
+            "renewal", f"{text[:40]!r} is no number of days from 0 to {FURTHEST}, such as 90"
+        )
+
+
+def _band(text: str, minor: int) -> tuple[int | None, int | None]:
     """Return a band's bounds in minor units; the upper one is not part of it."""
     if not text:
         return None, None
@@ -225,6 +261,6 @@ def _band(text: str) -> tuple[int | None, int | None]:
         if not dash or not part.isascii() or (part and not part.isdecimal()) or len(part) > 15:
             raise BadQuery("arr", f"{text[:40]!r} is no band, such as 10000-50000 or 250000-")
     return (
-        int(low) * MINOR if low else None,
-        int(high) * MINOR - 1 if high else None,
+        int(low) * minor if low else None,
+        int(high) * minor - 1 if high else None,
     )

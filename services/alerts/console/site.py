@@ -11,10 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from schemas.alerts import SEVERITIES
+from schemas.config import PersonRecord
 from services import wording
 from services.alerts.console import words
 from services.alerts.console.assets import Assets
-from services.alerts.console.query import account_address
+from services.alerts.console.query import account_address, same_address
 from services.alerts.console.spark import spark
 from services.alerts.directory import DirectorySnapshot
 from services.alerts.moments import ENDINGS
@@ -51,6 +52,8 @@ class Site:
         self._directory = directory
         self._version = version
         self._templates = _environment(self.assets)
+        self._names = words.Names({})
+        self._named: Mapping[str, PersonRecord] | None = None
 
     @property
     def today(self) -> date:
@@ -62,10 +65,16 @@ class Site:
         """People and channels now."""
         return self._directory.snapshot
 
-    def names(self) -> dict[str, str]:
-        """Return the name of each person by id, cut to what a page has room for."""
+    def names(self) -> words.Names:
+        """Return the name of each person by id, cut to what a page has room for.
+
+        They are made once for each directory: a company can have ten thousand people.
+        """
         people = self.directory.people
-        return {id: words.cut(person.name or id, 60) for id, person in people.items()}
+        if people is not self._named:
+            named = {id: words.cut(person.name or id, 60) for id, person in people.items()}
+            self._names, self._named = words.Names(named), people
+        return self._names
 
     async def page(
         self, request: Request, template: str, *, status: int = 200, **content: Any
@@ -90,19 +99,22 @@ class Site:
             request: What asks for it.
             template: Name of the template.
             status: Of the answer.
-            content: What the template shows.
+            content: What the template shows; with `me`, who looks, if the request cannot tell.
+
+        Raises:
+            BadPerson: The request names somebody who cannot be.
         """
         names = self.names()
-        me = person_of(request)
+        me = content.pop("me", None) or person_of(request)
         shared = {
             "request": request,
             "now": self.now(),
             "today": self.today,
             "names": names,
             "me": "" if me == SOMEONE else me,
-            "people": sorted(names.items(), key=lambda one: one[1].casefold()),
+            "people": names.sorted,
             "nobody_told": not self.directory.channels,
-            "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            "here": same_address(request.scope["raw_path"], request.scope["query_string"]),
             "version": self._version,
             "freshness": None,
         }

@@ -7,6 +7,7 @@ from typing import Final
 
 from schemas.cases import Outcome, Verdict
 from services import wording
+from services.alerts.person import RESERVED, SOMEONE
 from services.alerts.shown import CaseState, Moment
 
 STATES: Final[Mapping[CaseState, str]] = {
@@ -27,6 +28,9 @@ VERDICTS: Final[Mapping[Verdict, str]] = {
     "known": "Known already",
     "too_late": "Too late",
 }
+_BEGINS: Final = re.compile(r"(?<![\w@.-])")
+_ENDS: Final = re.compile(r"(?![\w@-])")
+_TURNS: Final = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 _SPANS: Final = ((60, "min", 60), (3_600, "h", 24), (86_400, "d", 99), (604_800, "wk", 10**6))
 
 
@@ -51,6 +55,31 @@ def age(since: datetime, now: datetime) -> str:
         if seconds < size * most:
             return f"{int(seconds // size)} {unit}"
     return "for ever"
+
+
+def hours_ago(since: datetime, now: datetime) -> str:
+    """Return how long ago something was that is known to the hour only.
+
+    Args:
+        since: Aware UTC; the beginning of the hour.
+        now: Aware UTC.
+
+    >>> from datetime import UTC, timedelta
+    >>> now = datetime(2026, 5, 14, 12, 40, tzinfo=UTC)
+    >>> [hours_ago(now - timedelta(minutes=m), now) for m in (-5, 40, 100, 60 * 24 * 8)]
+    ['within the last hour', 'within the last hour', '1 h ago', '8 d ago']
+    """
+    told = age(since, now)
+    return "within the last hour" if told == "now" or told.endswith(" min") else f"{told} ago"
+
+
+def named(person: str | None) -> bool:
+    """Tell whether an action was done by somebody whom a page can name.
+
+    >>> named("ana"), named(SOMEONE), named(RESERVED), named(None)
+    (True, False, False, False)
+    """
+    return person not in (None, "", SOMEONE, RESERVED)
 
 
 def due(on: date, today: date) -> str:
@@ -109,13 +138,32 @@ def _major(minor: int, currency: str | None) -> tuple[str, int]:
 def cut(text: str, most: int) -> str:
     """Return a text of at most so many characters, with a sign that something is missing.
 
-    >>> cut("abcdef", 6), cut("abcdef", 5)
-    ('abcdef', 'abcd…')
+    What turns the direction of writing is left out: one that nobody ends turns what stands beside
+    the text, too, and the `unicode-bidi: isolate` of a page ends with the first of them.
+    Source: UAX #9, 2.1 to 2.5; CVE-2021-42574.
+
+    >>> cut("abcdef", 6), cut("abcdef", 5), cut("ab\u202ecd", 6)
+    ('abcdef', 'abcd…', 'abcd')
     """
+    text = text.translate(_TURNS)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def with_names(moment: Moment, names: Mapping[str, str]) -> str:
+class Names(dict[str, str]):
+    """Names of people by id; it is not changed once it is made.
+
+    Attributes:
+        longest: Characters of the longest id.
+        sorted: Ids and names, by name.
+    """
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        super().__init__(names)
+        self.longest = max(map(len, self), default=0)
+        self.sorted = sorted(self.items(), key=lambda one: one[1].casefold())
+
+
+def with_names(moment: Moment, names: Names) -> str:
     """Return a moment's title with people's names in the place of their ids.
 
     Args:
@@ -125,7 +173,7 @@ def with_names(moment: Moment, names: Mapping[str, str]) -> str:
     >>> from datetime import UTC
     >>> at = datetime(2026, 5, 14, tzinfo=UTC)
     >>> told = Moment(n=0, at=at, type="case.assigned", by="ana", title="Ana assigned it to ben")
-    >>> with_names(told, {"ana": "Ana Lima", "an": "An", "ben": "Ben Carter"})
+    >>> with_names(told, Names({"ana": "Ana Lima", "an": "An", "ben": "Ben Carter"}))
     'Ana Lima assigned it to Ben Carter'
     """
     if moment.type.startswith("alert.") or not names:
@@ -134,6 +182,30 @@ def with_names(moment: Moment, names: Mapping[str, str]) -> str:
     if by and title.startswith(wording.capital(by)):
         # Whoever begins the line stands there with a capital letter.
         title = by + title[len(by) :]
-    ids = sorted(names, key=len, reverse=True)
-    pattern = rf"(?<![\w@.-])({'|'.join(map(re.escape, ids))})(?![\w@-])"
-    return wording.capital(re.sub(pattern, lambda found: names[found[1]], title))
+    return wording.capital(_named(title, names))
+
+
+def _named(title: str, names: Names) -> str:
+    """Look up what stands between two edges of words; the longest id that does is meant."""
+    told, done = "", 0
+    ends = [found.start() for found in _ENDS.finditer(title)][::-1]
+    for found in _BEGINS.finditer(title):
+        begin = found.start()
+        if begin < done:
+            continue
+        near = (end for end in ends if begin < end <= begin + names.longest)
+        end = next((end for end in near if title[begin:end] in names), None)
+        if end is not None:
+            told += title[done:begin] + names[title[begin:end]]
+            done = end
+    return told + title[done:]
+
+
+def minor_units(currency: str | None) -> int:
+    """Return how many minor units make a major one.
+
+    >>> minor_units("EUR"), minor_units("JPY"), minor_units("KWD"), minor_units(None)
+    (100, 1, 1000, 100)
+    """
+    # How many decimals a currency has stands in `wording` alone.
+    return int(10 ** len(wording.money(0, currency).partition(".")[2]))

@@ -44,9 +44,10 @@ class PartKeys:
     def marker(self) -> str:
         """Hash: who owns the partition, and how far it is written.
 
-        `epoch`: the owner · `life`: changes when all was lost · `complete`: 1 once nothing is
-        missing · `version`: grows with every change of a shelf · `stamp`, `appended`: the newest
-        record of the log that is in it · `as_of`, `written`: seconds since 1970 ·
+        `epoch`: the owner · `seq`: its newest call · `run`: the Redis in which it was claimed ·
+        `life`: changes when all was lost, or was older than it had been · `complete`: 1 once
+        nothing is missing · `version`: grows with every change of a shelf · `stamp`, `appended`:
+        the newest record of the log that is in it · `as_of`, `written`: seconds since 1970 ·
         `made`: partition count and shape.
         """
         return f"{self.root}marker"

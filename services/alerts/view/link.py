@@ -25,6 +25,7 @@ from services.alerts.view.script import (
     Command,
     Word,
 )
+from services.settings import without_password
 
 CALL_SECONDS: Final = 1.0
 """For connecting, and for one answer."""
@@ -45,7 +46,7 @@ class ViewAway(Exception):
 
 
 class ViewLost(ViewAway):
-    """The partition's marker is gone (FLUSHALL, a restart): its owner must rebuild it."""
+    """The partition is gone or older than it was (FLUSHALL, a restart): it must be rebuilt."""
 
 
 class Superseded(Exception):
@@ -152,35 +153,41 @@ class Link:
         answers: list[Any] = await self._read(args=_flat(commands))
         return answers
 
-    async def guarded(self, marker: str, epoch: str, commands: Sequence[Command]) -> bool:
+    async def guarded(
+        self, keys: Sequence[str], caller: Sequence[Word], commands: Sequence[Command]
+    ) -> bool:
         """Run commands at once and whole, if a partition's marker still names this owner.
 
         Args:
-            marker: Key of the marker.
-            epoch: The owner.
+            keys: Of the marker, and of the live stream.
+            caller: The owner, its newest call that was answered, and the number of this one.
             commands: Commands of Redis, or of `script.GUARD`.
 
         Returns:
             Whether nothing is missing in the partition.
 
         Raises:
-            ViewLost: There is no marker; nothing was written.
+            ViewLost: There is no marker, or one that is older than that answer; nothing was
+                written.
             Superseded: It names another owner; nothing was written.
         """
-        answer = await self._guard(keys=[marker], args=[epoch, *_flat(commands)])
+        answer = await self._guard(keys=keys, args=[*caller, *_flat(commands)])
         if answer == LOST:
-            raise ViewLost(f"{marker} is gone from {self._where}: the partition is rebuilt")
+            raise ViewLost(
+                f"{keys[0]} at {self._where} is gone, or older than what was written: the "
+                "partition is rebuilt"
+            )
         if answer == SUPERSEDED:
-            raise Superseded(f"{marker} names another owner than {epoch}")
+            raise Superseded(f"{keys[0]} names another owner than {caller[0]!r}")
         return bool(answer == COMPLETE)
 
-    async def claim(self, marker: str, *words: Word) -> bool:
+    async def claim(self, keys: Sequence[str], *words: Word) -> bool:
         """Give a partition's marker to an owner; see `script.CLAIM`.
 
         Returns:
             Whether nothing is missing in the partition.
         """
-        return bool(await self._claim(keys=[marker], args=words) == COMPLETE)
+        return bool(await self._claim(keys=keys, args=words) == COMPLETE)
 
     def _said(self, what: str) -> str:
         return (
@@ -198,5 +205,6 @@ def _flat(commands: Sequence[Command]) -> list[Word]:
 
 def _shown(url: str) -> str:
     """Say where Redis is, without user and password."""
-    parts = urlsplit(url)
-    return parts.netloc.rpartition("@")[2] or parts.path
+    shown = without_password(url)
+    parts = urlsplit(shown)
+    return parts.netloc or parts.path

@@ -25,8 +25,10 @@ class Part:
         number: The partition.
         epoch: Its owner.
         now: Seconds since 1970.
+        sent: Calls that were sent before for this partition; they may still arrive.
 
     Attributes:
+        sent: Number of the newest call.
         keys: Names of the partition's keys.
         names: Names of the deployment's keys.
         lock: One write at a time, in the order in which they were folded.
@@ -36,8 +38,15 @@ class Part:
     """
 
     def __init__(
-        self, link: Link, keys: Keys, number: int, epoch: str, now: Callable[[], float]
+        self,
+        link: Link,
+        keys: Keys,
+        number: int,
+        epoch: str,
+        now: Callable[[], float],
+        sent: int = 0,
     ) -> None:
+        self.sent = sent
         self.names = keys
         self.keys = keys.part(number)
         self.epoch = epoch
@@ -45,6 +54,7 @@ class Part:
         self.broken = False
         self.waiting: Batch | None = None
         self.noted: Noted | None = None
+        self._acked = sent
         self._link = link
         self._now = now
 
@@ -56,9 +66,12 @@ class Part:
             stamp: What the caller has folded.
             appended: The append time of that.
         """
-        words = (self.epoch, made, stamp, appended)
         async with self.lock, self._link.bounded():
-            return await self._link.claim(self.keys.marker, *words)
+            self.sent += 1
+            words = (self.epoch, made, stamp, appended, self.sent)
+            complete = await self._link.claim((self.keys.marker, self.names.stream), *words)
+            self._acked = self.sent
+        return complete
 
     async def write(self, batch: Batch) -> None:
         """Write what waits and a batch; see `Writer.write`."""
@@ -89,7 +102,11 @@ class Part:
         complete = False
         async with self._link.bounded(STEPS_SECONDS):
             for call in commands.calls(units):
-                complete = await self._link.guarded(self.keys.marker, self.epoch, call)
+                self.sent += 1
+                caller = (self.epoch, self._acked, self.sent)
+                keys = (self.keys.marker, self.names.stream)
+                complete = await self._link.guarded(keys, caller, call)
+                self._acked = self.sent
         return complete
 
     async def members(self, key: str, cursor: int) -> tuple[int, list[str]]:

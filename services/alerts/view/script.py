@@ -11,11 +11,46 @@ SUPERSEDED: Final = 1
 INCOMPLETE: Final = 2
 COMPLETE: Final = 3
 
-GUARD: Final = """
+_LIFE: Final = """
 local marker = KEYS[1]
-local held = redis.call('HGET', marker, 'epoch')
-if not held then return 0 end
-if held ~= ARGV[1] then return 1 end
+
+local function ahead()
+    local now = redis.call('TIME')
+    local micros = tonumber(now[1]) * 1000000 + tonumber(now[2])
+    local version = tonumber(redis.call('HGET', marker, 'version') or '0') + 1
+    if micros > version then version = micros end
+    version = string.format('%.0f', version)
+    redis.call('HSET', marker, 'version', version)
+    return version
+end
+
+local function renew(epoch)
+    redis.call('HSET', marker, 'life', epoch .. '@' .. ahead(), 'complete', '0',
+        'stamp', '-1', 'appended', '-1')
+    redis.call('DEL', KEYS[2])
+end
+"""
+"""Begins a new life of a partition: readers drop what they hold, also of the live stream (KEYS[2]),
+and versions go on above those of any former life: microseconds of Redis's clock."""
+
+GUARD: Final = (
+    _LIFE
+    + """
+local held = redis.call('HMGET', marker, 'epoch', 'seq')
+local acked, number = tonumber(ARGV[2]), tonumber(ARGV[3])
+local seq = tonumber(held[2] or '0')
+if not held[1] then return 0 end
+if held[1] ~= ARGV[1] then return 1 end
+-- Older than what was acknowledged: Redis came back with less than it had.
+if seq < acked then
+    renew(ARGV[1])
+    return 0
+end
+-- A call that was given up long ago, and arrives only now.
+if seq >= number then return 0 end
+redis.call('HSET', marker, 'seq', ARGV[3])
+-- What became of the call before is not known: done and lost again, its versions were seen.
+if number > acked + 1 then ahead() end
 
 local function moved(set, account)
     local version = redis.call('HINCRBY', marker, 'version', 1)
@@ -81,7 +116,7 @@ own['@RAISE'] = function(words)
     end
 end
 
-local at = 2
+local at = 4
 while at <= #ARGV do
     local length = tonumber(ARGV[at])
     local words = {unpack(ARGV, at + 1, at + length)}
@@ -91,10 +126,16 @@ while at <= #ARGV do
 end
 return redis.call('HGET', marker, 'complete') == '1' and 3 or 2
 """
+)
 """Runs commands if the marker (KEYS[1]) names the epoch (ARGV[1]), else none of them.
 
-ARGV from the second on: per command its number of words, and the words. Returns `LOST`,
+ARGV: epoch · number of the caller's newest call that was answered · number of this call · from
+then on per command its number of words, and the words. KEYS[2]: the live stream. Returns `LOST`,
 `SUPERSEDED`, `INCOMPLETE` or `COMPLETE`.
+
+A Redis that restarts from a dump, or a replica that takes over, may know less than was
+acknowledged: by its marker the caller still owns the partition, and by its number it does not
+know what the caller was told. That is `LOST`, and a new life.
 
 Source: Redis runs a script whole, with nothing in between (redis.io, "Atomicity of scripts").
 """
@@ -114,25 +155,31 @@ return found
 MULTI would do the same, but a Redis whose memory is full refuses it also for reading.
 """
 
-CLAIM: Final = """
-local marker = KEYS[1]
+CLAIM: Final = (
+    _LIFE
+    + """
 local epoch, made, stamp, appended = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local found = redis.call('HMGET', marker, 'life', 'made', 'complete', 'stamp', 'appended')
-local complete = found[1] and found[2] == made and found[3] == '1' and tonumber(stamp) >= 0
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+local found = redis.call('HMGET', marker, 'life', 'made', 'complete', 'stamp', 'appended', 'run')
+local lives = found[1] and found[6] == run
+local complete = lives and found[2] == made and found[3] == '1' and tonumber(stamp) >= 0
     and tonumber(found[4]) >= tonumber(stamp) and tonumber(found[5]) >= tonumber(appended)
-if not found[1] then
-    local now = redis.call('TIME')
-    local micros = string.format('%s%06d', now[1], now[2])
-    redis.call('HSET', marker, 'life', epoch .. '@' .. micros, 'version', micros)
-end
-redis.call('HSET', marker, 'epoch', epoch, 'made', made)
+if not lives then renew(epoch) end
+redis.call('HSET', marker, 'epoch', epoch, 'made', made, 'run', run, 'seq', ARGV[5])
 if complete then return 3 end
 redis.call('HSET', marker, 'complete', '0', 'stamp', '-1', 'appended', '-1')
 return 2
 """
+)
 """Gives the marker (KEYS[1]) to an epoch.
 
-ARGV: epoch · how it is made · stamp and append time up to which all must be in the view. A new life
-begins with a version above those of any former one: microseconds of Redis's clock. Returns
-`INCOMPLETE` or `COMPLETE`.
+ARGV: epoch · how it is made · stamp and append time up to which all must be in the view · number of
+the call. KEYS[2]: the live stream. Returns `INCOMPLETE` or `COMPLETE`.
+
+A new owner does not know what a former one was told. So what was written before the Redis that
+answers now was started counts as lost: it may be an older dump, or a replica that was behind. Where
+INFO is forbidden only the owner itself notices that.
+
+Source: INFO (redis.io): `run_id` is "a random value identifying the Redis server".
 """

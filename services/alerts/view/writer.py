@@ -45,12 +45,16 @@ class Writer:
                 younger records at smaller offsets.
 
         Returns:
-            True if the view holds everything up to `stamp`; False: the caller must `rebuild`.
+            True if the view holds everything up to `stamp`; False: the caller must `rebuild`. So
+            it must after a restart of Redis, whose data may be older than they were.
 
         Raises:
             ViewAway: Redis does not answer.
         """
-        part = self._owned[partition] = Part(self._link, self._keys, partition, epoch, self._now)
+        former = self._owned.get(partition)
+        sent = former.sent if former else 0
+        part = Part(self._link, self._keys, partition, epoch, self._now, sent)
+        self._owned[partition] = part
         return await part.claim(f"{self._partitions}.{SHAPE}", stamp, appended)
 
     async def write(self, partition: int, epoch: str, batch: Batch) -> None:
@@ -62,7 +66,8 @@ class Writer:
 
         Raises:
             Superseded: Another epoch holds the marker; nothing was written.
-            ViewLost: The marker is gone: claim and rebuild; `beat` says so, too.
+            ViewLost: The partition is gone from Redis, or older than what was written: claim and
+                rebuild; `beat` says so, too.
             ViewAway: Redis does not answer; the batch is kept.
         """
         await self._claimed(partition, epoch).write(batch)

@@ -118,7 +118,8 @@ def silent_line(_: str, because: Because) -> str:
     """Return the line of `silence`."""
     if because["days_silent"] < because["limit"]:
         return "activity is back"
-    return f"no activity for {counted(because['days_silent'], 'day')}"
+    # A date, for the line is read for as long as the alert is open.
+    return f"no activity since {words.day(because['last_active'])}"
 
 
 def silent(object_: str, because: Because) -> list[str]:
@@ -127,11 +128,12 @@ def silent(object_: str, because: Because) -> list[str]:
         active = counted(because["active_days_of_last_14"], "day")
         last = words.day(because["last_active"])
         return [f"Activity is back: {active} of the last 14, most recently on {last}."]
-    line, last = capital(silent_line(object_, because)), words.day(because["last_active"])
-    if because["days_silent"] == because["calendar_days_silent"]:
-        return [f"{line}, since {last}.", _limit(because)]
-    calendar = f"{because['calendar_days_silent']:,} by the calendar"
-    return [f"{line} ({calendar}), since {last}.", *words.left_out(because), _limit(because)]
+    line, on = capital(silent_line(object_, because)), words.day(because["window"]["to"])
+    days, left_out = counted(because["days_silent"], "day"), []
+    if because["days_silent"] != because["calendar_days_silent"]:
+        days += f" ({because['calendar_days_silent']:,} by the calendar)"
+        left_out = words.left_out(because)
+    return [f"{line}; on {on} that was {days}.", *left_out, _limit(because)]
 
 
 def _limit(because: Because) -> str:

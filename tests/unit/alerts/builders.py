@@ -31,11 +31,13 @@ from schemas.cases import (
     NoticeFailed,
     NoticeIntended,
     Outcome,
+    Step,
     Target,
     Verdict,
 )
 from services.alerts.cases.case import Case, Place
 from services.alerts.cases.fold import fold
+from services.alerts.cases.notices import notice_id
 from services.alerts.cases.partition import Partition
 
 SECOND_US = 1_000_000
@@ -174,6 +176,11 @@ def failed(
         reason="timeout",
         retry_at=retry_at,
     )
+
+
+def notice(offset: int, step: Step, case: str = "acme") -> str:
+    """Return the id of the notice that a record of a `Log` caused."""
+    return notice_id(case, offset, us(2 * (offset // 3) + offset % 3), step)
 
 
 class Message(NamedTuple):

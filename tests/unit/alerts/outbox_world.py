@@ -53,6 +53,10 @@ class Held:
         return time.monotonic() - (60.0 if self.stale else 0.0)
 
 
+GONE = 0.3
+"""Seconds after which a channel that nobody knows counts as gone."""
+
+
 class NoHealth:
     """A `config.v1` that takes what channels do and tells nobody."""
 
@@ -85,7 +89,10 @@ class Tally:
 class World:
     """An outbox with a log of its own, which is folded as soon as it is written."""
 
-    def __init__(self, *channels: Channel, answer: Answer | None = None) -> None:
+    def __init__(
+        self, *channels: Channel, answer: Answer | None = None, patience: float = 600.0
+    ) -> None:
+        self.patience = patience
         self.held = Held()
         self.log: list[LogRecord] = []
         self.sent: list[tuple[str, str]] = []
@@ -115,7 +122,15 @@ class World:
             now=lambda: datetime.now(UTC),
             jitter=lambda: 0.5,
         )
-        return Outbox([self.held], self.directory, dispatch, self, width=2)
+        return Outbox(
+            [self.held],
+            self.directory,
+            dispatch,
+            self,
+            width=2,
+            gone_after=GONE,
+            patience=self.patience,
+        )
 
     def configure(self, *channels: Channel, people: tuple[str, ...] = ()) -> None:
         named = {one: PersonRecord(id=one, name=one.title()) for one in people}
@@ -162,10 +177,12 @@ class World:
     async def running(self) -> AsyncIterator[None]:
         task = asyncio.ensure_future(self.outbox.run())
         await asyncio.sleep(0)
-        yield
-        task.cancel()
-        await asyncio.wait({task})
-        await self.outbox.close(0.0)
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            await self.outbox.close(0.0)
 
 
 def told(note: cases.Notice) -> tuple[object, ...]:

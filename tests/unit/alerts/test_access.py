@@ -312,7 +312,8 @@ async def test_a_browser_is_asked_for_the_token_as_a_password() -> None:
         served = await far.get("/page", headers={"authorization": basic("ana", TOKEN)})
 
     assert (refused.status_code, refused.json()["error"]) == (401, "unauthorized")
-    assert 'Basic realm="ebbwatch"' in refused.headers["www-authenticate"]
+    challenges = refused.headers.get_list("www-authenticate")
+    assert challenges == ['Basic realm="ebbwatch", charset="UTF-8"', 'Bearer realm="ebbwatch"']
     assert TOKEN not in refused.text
     assert (served.status_code, served.text) == (200, "a page")
 

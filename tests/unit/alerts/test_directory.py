@@ -16,7 +16,7 @@ from services.config_log import ConfigConflict, ConfigUnavailable
 from services.sealing import Sealer
 
 NOW = datetime(2026, 5, 15, 12, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 SEALER = Sealer("key")
 ANA = PersonRecord(id="ana", name="Ana Lima")
 KIM = PersonRecord(id="kim", name="Kim Larsen")
@@ -39,6 +39,11 @@ def crm(sealer: Sealer = SEALER, **told: object) -> bytes:
         "allow": ["10.0.0.0/8"],
     }
     return msgspec.json.encode(content | told)
+
+
+def failing(since: timedelta = 0 * DAY, newest: timedelta = 0 * DAY) -> ChannelHealth:
+    """Return the health of a channel that has failed since so long ago, and then last."""
+    return ChannelHealth(failing_since=NOW - since, failed_at=NOW - newest)
 
 
 def folded(**records: object) -> DirectorySnapshot:
@@ -74,11 +79,10 @@ def test_what_is_deleted_is_gone() -> None:
 
 
 def test_health_is_known_whether_it_comes_before_its_channel_or_after() -> None:
-    failing = ChannelHealth(failing_since=NOW)
-    before = folded(health_of=failing, channel__crm=crm())
-    after = folded(channel__crm=crm(), health_of=failing)
+    before = folded(health_of=failing(), channel__crm=crm())
+    after = folded(channel__crm=crm(), health_of=failing())
     assert before == after
-    assert before.channels == {"crm": replace(CRM, health=failing)}
+    assert before.channels == {"crm": replace(CRM, health=failing())}
     assert fold(SEALER, after, HEALTH, None) == folded(channel__crm=crm())
 
 
@@ -121,22 +125,27 @@ def test_a_channel_with_a_network_that_python_refuses_cannot_be_used() -> None:
 
 
 @pytest.mark.parametrize(
-    "before, ago, after",
+    "before, after",
     [
         # The first failure begins it; what follows within five days changes nothing.
-        (ChannelHealth(), 0 * DAY, ChannelHealth(failing_since=NOW)),
-        (ChannelHealth(failing_since=NOW - HOUR), HOUR, None),
-        (ChannelHealth(failing_since=NOW - 5 * DAY + HOUR), 5 * DAY - HOUR, None),
+        (ChannelHealth(), ChannelHealth(failing_since=NOW, failed_at=NOW)),
+        (failing(HOUR, HOUR - SECOND), None),
+        (failing(5 * DAY - SECOND, HOUR), failing(5 * DAY - SECOND)),
         (
-            ChannelHealth(failing_since=NOW - 5 * DAY),
-            5 * DAY,
+            failing(5 * DAY, DAY),
             ChannelHealth(failing_since=NOW - 5 * DAY, disabled_at=NOW, reason="failing"),
         ),
-        (ChannelHealth(failing_since=NOW - DAY, disabled_at=NOW - HOUR, reason="gone"), DAY, None),
+        # The longest wait of the schedule, its jitter, and the hour that it may not be written.
+        (failing(5 * DAY - SECOND, 1.2 * DAY + HOUR), failing(5 * DAY - SECOND)),
+        # One failure, and one more days later, are not days of failing.
+        (failing(6 * DAY, 1.2 * DAY + HOUR + SECOND), failing()),
+        (failing(6 * DAY, 6 * DAY), failing()),
+        (ChannelHealth(failing_since=NOW - 6 * DAY), failing()),
+        (ChannelHealth(failing_since=NOW - DAY, disabled_at=NOW - HOUR, reason="gone"), None),
     ],
 )
 def test_after_five_days_of_failures_a_channel_is_switched_off(
-    before: ChannelHealth, ago: timedelta, after: ChannelHealth | None
+    before: ChannelHealth, after: ChannelHealth | None
 ) -> None:
     assert after_failure(before, NOW) == (after or before)
 
@@ -223,10 +232,10 @@ async def test_only_a_change_of_health_is_written() -> None:
     assert desk.log.written == []
     for minutes in range(5):
         await desk.directory.failed("crm", NOW + timedelta(minutes=minutes))
-    failing = ChannelHealth(failing_since=NOW)
-    assert desk.log.written == [(HEALTH, msgspec.json.encode(failing))]
-    assert desk.health == failing
-    await desk.directory.failed("crm", NOW + HOUR)
+    assert desk.log.written == [(HEALTH, msgspec.json.encode(failing()))]
+    assert desk.health == failing()
+    await desk.directory.failed("crm", NOW + HOUR - SECOND)
+    assert len(desk.log.written) == 1
     for _ in range(3):
         await desk.directory.succeeded("crm")
     assert desk.log.written[1:] == [(HEALTH, None)]
@@ -243,7 +252,7 @@ async def test_many_at_once_write_once_also_where_the_follower_is_behind(
 
 
 async def test_a_channel_is_switched_off_after_five_days_and_at_once_when_it_is_gone() -> None:
-    desk = Desk(ChannelHealth(failing_since=NOW - 5 * DAY))
+    desk = Desk(failing(5 * DAY, DAY))
     await desk.directory.failed("crm", NOW)
     assert desk.health == ChannelHealth(
         failing_since=NOW - 5 * DAY, disabled_at=NOW, reason="failing"
@@ -257,7 +266,7 @@ async def test_a_channel_is_switched_off_after_five_days_and_at_once_when_it_is_
 
 async def test_what_another_replica_wrote_meanwhile_is_read_again() -> None:
     desk = Desk()
-    theirs = ChannelHealth(failing_since=NOW - DAY)
+    theirs = failing(DAY)
     desk.log.before_write = lambda: desk.replaced(theirs)
     await desk.directory.failed("crm", NOW)
     assert (desk.log.written, desk.log.reads) == ([], 2)
@@ -288,7 +297,7 @@ async def test_while_kafka_is_away_nothing_is_raised_and_the_next_attempt_writes
     assert desk.health == ChannelHealth()
     desk.log.away = False
     await desk.directory.failed("crm", NOW + HOUR)
-    assert desk.health == ChannelHealth(failing_since=NOW + HOUR)
+    assert desk.health == failing(-HOUR, -HOUR)
 
 
 async def test_a_person_switches_a_channel_on_again() -> None:
@@ -310,7 +319,7 @@ async def test_a_damaged_health_is_written_over() -> None:
     desk = Desk()
     desk.log.values[HEALTH] = b"damaged"
     await desk.directory.failed("crm", NOW)
-    assert desk.log.values[HEALTH] == msgspec.json.encode(ChannelHealth(failing_since=NOW))
+    assert desk.log.values[HEALTH] == msgspec.json.encode(failing())
 
 
 def test_a_record_of_the_schema_can_be_folded() -> None:

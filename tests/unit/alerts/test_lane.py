@@ -80,6 +80,24 @@ async def test_a_cleared_lane_forgets_what_waits_and_keeps_what_runs() -> None:
         await eventually(lambda: jobs.begun == ["runs", "after it"])
 
 
+async def test_a_paused_lane_begins_nothing_until_the_pause_is_over_or_ended() -> None:
+    jobs, two = Jobs(), lane()
+    two.pause(3600.0)
+    # A shorter one does not end a longer one.
+    two.pause(0.0)
+    two.put(0.0, jobs.job("a"))
+    async with running(two):
+        two.put(0.0, jobs.job("b"))
+        two.resume()
+        await eventually(lambda: jobs.begun == ["a", "b"])
+        jobs.ends["a"].set()
+        begun = asyncio.get_running_loop().time()
+        two.pause(0.2)
+        two.put(0.0, jobs.job("c"))
+        await eventually(lambda: jobs.begun == ["a", "b", "c"])
+        assert asyncio.get_running_loop().time() - begun >= 0.2
+
+
 async def test_a_lane_that_ends_ends_its_jobs() -> None:
     jobs, one = Jobs(), lane(1)
     one.put(0.0, jobs.job("runs"))

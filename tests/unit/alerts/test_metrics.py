@@ -153,3 +153,22 @@ def test_the_build_is_told() -> None:
     samples = told(Metrics(Health()).registry, "ebbwatch_build_info")
     assert [name for name in samples if 'service="alerts"' in name] == list(samples)
     assert list(samples.values()) == [1]
+
+
+def test_a_channel_that_does_not_deliver_is_down_and_one_that_is_gone_is_not_named() -> None:
+    metrics = Metrics(Health())
+    metrics.channels({"crm": "ok", "pager": "failing", "old": "disabled"})
+    metrics.channels({"crm": "ok", "pager": "failing"})
+    assert told(metrics.registry, "ebbwatch_channel_up") == {
+        'ebbwatch_channel_up{channel="crm"}': 1,
+        'ebbwatch_channel_up{channel="pager"}': 0,
+    }
+
+
+def test_a_replica_without_partitions_is_idle_and_not_degraded() -> None:
+    health = Health()
+    metrics = Metrics(health)
+    metrics.view_away(3, "Redis does not answer")
+    metrics.parted()
+    check = health.as_json()["checks"]["view"]
+    assert (check["ok"], check["detail"]) == (True, "idle: no partition is assigned")

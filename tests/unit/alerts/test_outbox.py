@@ -1,8 +1,11 @@
 """Every open notice is intended, sent and answered for, whatever fails and whoever crashes."""
 
 import asyncio
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,8 +15,10 @@ from schemas.cases import CaseReopened, NoticeDelivered, NoticeFailed
 from schemas.config import ChannelHealth
 from services.alerts.channels import Channel, Delivered, Outcome, Refused
 from tests.platform import eventually
-from tests.unit.alerts.builders import cleared, raised, snoozed, worsened
+from tests.unit.alerts.builders import cleared, intended, raised, snoozed, worsened
 from tests.unit.alerts.outbox_world import World, channel, told
+
+ROOT = Path(__file__).parents[3]
 
 
 async def test_a_raised_alert_is_intended_for_its_owner_then_sent_then_answered_for() -> None:
@@ -96,41 +101,151 @@ async def test_retry_after_is_honoured_however_short_the_schedule_is() -> None:
     assert timedelta(minutes=59) < failed.retry_at - failed.at <= timedelta(hours=1)
 
 
-async def test_gone_is_final_and_switches_the_channel_off() -> None:
-    world = World(channel(), answer=lambda _channel, _n: Refused("gone", "", gone=True))
+OFF = ChannelHealth(disabled_at=datetime(2026, 5, 4, tzinfo=UTC), reason="gone")
+
+
+async def test_gone_switches_the_channel_off_and_all_that_waits_is_sent_when_it_is_on_again() -> (
+    None
+):
+    answers = {1: Refused("gone", "", gone=True)}
+    world = World(channel(), answer=lambda _channel, n: answers.get(n, Delivered(204)))
     async with world.running():
         world.append(raised())
-        await world.closed()
         await eventually(lambda: bool(world.health.written), what="the channel's health")
-    assert told(world.notes[-1]) == ("failed", "crm", 1, "gone", False)
+        world.configure(channel(health=OFF))
+        answers.clear()
+        world.append(raised("b", account="beta"))
+        await eventually(lambda: len(world.notes) == 3, what="the second intent")
+        world.configure(channel())
+        await world.closed()
+    assert [told(one) for one in world.notes if one.case == "acme"] == [
+        ("intended", [("crm", "ana", "owner")]),
+        ("failed", "crm", 1, "gone", True),
+        ("delivered", "crm", 2, "204"),
+    ]
+    assert [told(one) for one in world.notes if one.case == "beta"] == [
+        ("intended", [("crm", "ana", "owner")]),
+        ("delivered", "crm", 1, "204"),
+    ]
     raw = world.health.written["channel-health/crm"]
     assert raw is not None
     health = msgspec.json.decode(raw, type=ChannelHealth)
     assert (health.reason, health.disabled_at is not None) == ("gone", True)
 
 
-@pytest.mark.parametrize("disabled", [True, False])
-async def test_a_channel_that_is_switched_off_or_gone_closes_what_waits_for_it(
-    disabled: bool,
-) -> None:
+async def test_what_waited_too_long_for_a_channel_that_is_off_is_closed_unsent() -> None:
+    world = World(channel(health=OFF), patience=0.2)
+    async with world.running():
+        world.append(raised())
+        await world.closed()
+    assert told(world.notes[-1]) == ("failed", "crm", 1, "channel_disabled", False)
+    assert world.sent == []
+
+
+async def test_a_channel_that_vanishes_closes_what_waits_for_it() -> None:
     world = World(channel(), answer=lambda _channel, _n: Refused("status 429", "", 3600.0))
     async with world.running():
         world.append(raised())
         await eventually(lambda: len(world.notes) == 2, what="the first attempt to fail")
-        off = ChannelHealth(disabled_at=datetime.now(UTC), reason="failing")
-        world.configure(*([channel(health=off)] if disabled else []))
+        world.configure()
         await world.closed()
     assert told(world.notes[-1]) == ("failed", "crm", 2, "channel_disabled", False)
     assert len(world.sent) == 1
 
 
-async def test_a_channel_that_is_switched_off_is_no_target() -> None:
-    off = ChannelHealth(disabled_at=datetime.now(UTC), reason="gone")
-    world = World(channel("crm", health=off), channel("pager"))
+async def test_a_channel_that_the_directory_does_not_know_yet_is_waited_for() -> None:
+    world = World()
+    async with world.running():
+        # Another replica, which knows more channels, owned the partition until now.
+        world.append(raised())
+        world.append(intended(*world.held.partition.cases["acme"].notices, "crm"))
+        world.append(raised("b", account="beta"))
+        await eventually(lambda: len(world.notes) == 2, what="this one to be at work")
+        world.configure(channel())
+        await world.closed()
+    assert [told(one) for one in world.notes if one.case == "acme"] == [
+        ("intended", [("crm", "ana", "owner")]),
+        ("delivered", "crm", 1, "204"),
+    ]
+
+
+async def test_a_channel_that_stays_unknown_is_gone() -> None:
+    world = World()
+    async with world.running():
+        world.append(raised())
+        world.append(intended(*world.held.partition.cases["acme"].notices, "crm"))
+        await world.closed()
+    assert told(world.notes[-1]) == ("failed", "crm", 1, "channel_disabled", False)
+    assert world.sent == []
+
+
+async def test_retry_after_keeps_the_other_notices_of_its_channel_waiting_too() -> None:
+    world = World(
+        channel("busy"),
+        channel("free"),
+        answer=lambda name, _: (
+            Refused("status 429", "", 3600.0) if name == "busy" else Delivered(204)
+        ),
+    )
+    async with world.running():
+        world.append(raised())
+        await eventually(lambda: len(world.notes) == 3, what="both to have answered")
+        world.append(*(raised(f"a{n}", account=f"acct_{n}") for n in range(5)))
+        await eventually(lambda: len(world.sent) == 7, what="all of the free channel")
+        assert Counter(name for name, _ in world.sent) == {"busy": 1, "free": 6}
+        # Who takes the channel away does not wait for it.
+        world.configure(channel("free"))
+        await world.closed()
+    assert Counter(name for name, _ in world.sent) == {"busy": 1, "free": 6}
+
+
+async def test_what_is_held_until_the_log_is_read_to_its_end_is_not_looked_at_again_and_again() -> (
+    None
+):
+    world = World(channel())
+    world.held.stale = True
+    async with world.running():
+        world.append(*(raised(f"a{n}", account=f"acct_{n}") for n in range(100)))
+        # Each is looked at once; then only the outbox itself looks, once a second.
+        await eventually(lambda: world.held.looks >= 103, what="some more looks")
+        assert world.held.looks < 110
+        world.held.stale = False
+        world.outbox.folded(world.held, ())
+        await world.closed()
+    assert len(world.sent) == 100
+
+
+CANCELLED = """
+import asyncio
+from tests.unit.alerts.builders import raised
+from tests.unit.alerts.outbox_world import World, channel
+
+async def cancelled(*_):
+    raise asyncio.CancelledError
+
+async def main():
+    world = World(channel())
+    world.{what} = cancelled
     async with world.running():
         world.append(raised())
         await world.closed()
-    assert told(world.notes[0]) == ("intended", [("pager", "ana", "owner")])
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("what", ["send", "insist"])
+def test_a_cancellation_that_is_not_ours_ends_the_process_and_no_step_is_lost(what: str) -> None:
+    program = CANCELLED.format(what=what)
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (ended.returncode, "nobody here had cancelled" in ended.stdout) == (70, True)
 
 
 async def test_a_channel_that_hangs_delays_no_other() -> None:

@@ -1,5 +1,7 @@
 """A partition's part of the view: written as it is folded, and anew when it is lost."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
@@ -16,14 +18,14 @@ from services.alerts.shown import CaseShown
 from services.alerts.view import View
 from tests.contract.redis_servers import RedisServer, fake
 from tests.platform import eventually
-from tests.unit.alerts.builders import Log, acknowledged, cleared, raised
+from tests.unit.alerts.builders import Log, acknowledged, cleared, raised, resolved
 
 
 class Desk:
     """One partition, folded, with its part of a view on a fake Redis."""
 
-    def __init__(self) -> None:
-        self.server = FakeServer()
+    def __init__(self, server: FakeServer | None = None) -> None:
+        self.server = server or FakeServer()
         self.redis: RedisServer = fake(self.server)
         self.view: View = self.redis.view(1)
         self.partition = Partition.begin(0, 1)
@@ -207,11 +209,42 @@ async def test_an_owner_that_was_superseded_takes_its_partition_back_and_rebuild
     other = desk.redis.view(1)
     assert not await other.claim(0, "zombie", -1, -1)
     desk.fold(raised("b", account="beta"))
+    await eventually(lambda: not desk.whole, what="the other one to be noticed")
+    # Whether it is still ours is known only from a log that is read to its end.
+    desk.projection.as_of = desk.redis.clock()
 
     async def both() -> bool:
         return sorted(await desk.shown()) == ["acme", "beta"] and desk.whole
 
     await eventually(both, what="both cases to be shown")
+
+
+async def test_who_has_lost_the_partition_without_knowing_takes_its_view_from_nobody(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.alerts.projection.BEAT_SECONDS", 0.02)
+    zombie = Desk(desk.server)
+    zombie.projection = zombie.projected("zombie")
+    zombie.projection.as_of = zombie.redis.clock() - 60
+    zombie.fold(raised())
+    zombie.projection.start(-1)
+    await eventually(lambda: zombie.whole)
+    desk.projection.as_of = desk.redis.clock()
+    desk.fold(raised(), resolved("saved"))
+    desk.projection.start(-1)
+    await eventually(lambda: desk.whole)
+    tries, seen = len(zombie.away), set()
+
+    async def tried_often() -> bool:
+        case = await desk.view.case("acme")
+        seen.add(case.state if case else None)
+        return len(zombie.away) >= tries + 20
+
+    await eventually(tried_often, what="the other one to try again")
+    await zombie.projection.stop()
+    await zombie.view.close()
+    assert seen == {"resolved"}
+    assert "another owner writes it" in zombie.away[-2]
 
 
 async def test_a_case_that_cannot_be_shown_takes_no_other_along(
@@ -244,3 +277,68 @@ async def test_how_far_accounts_are_written_is_told_only_of_a_whole_view(desk: D
     assert desk.projection.accounts_written == 7
     desk.projection.note_account("acme", None, None, 20)
     await eventually(lambda: desk.projection.accounts_written == 20)
+
+
+async def cancelled_by_nobody(name: str) -> None:
+    """Cancel a task as a client of ours might, and wait until it has ended."""
+    (task,) = [one for one in asyncio.all_tasks() if name in repr(one.get_coro())]
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_a_task_that_is_cancelled_by_nobody_who_stops_ends_the_process(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    desk.projection.start(-1)
+    await eventually(lambda: desk.whole)
+    await cancelled_by_nobody("Projection._run")
+    assert len(left) == 1
+    await desk.projection.stop()
+    assert len(left) == 1
+
+
+async def test_who_stops_it_ends_no_process(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    desk.projection.start(-1)
+    await eventually(lambda: desk.whole)
+    await desk.projection.stop()
+    assert left == []
+
+
+async def test_a_rebuild_that_is_cancelled_by_nobody_who_stops_is_begun_anew(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.alerts.projection.BEAT_SECONDS", 0.02)
+    tries = 0
+
+    async def cancelled() -> AsyncIterator[AccountSummary | AccountDays]:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise asyncio.CancelledError
+        for one in list(desk.stored.values()):
+            yield one
+
+    monkeypatch.setattr(desk, "_read", cancelled)
+    desk.projection = desk.projected("first")
+    desk.fold(raised())
+    desk.projection.start(-1)
+
+    async def whole() -> bool:
+        return (await desk.view.freshness()).complete
+
+    await eventually(whole, what="the view to be whole")
+    assert list(await desk.shown()) == ["acme"]
+    assert "its rebuild was cancelled by one of its own tasks" in desk.away
+
+
+async def test_a_partition_that_was_given_up_is_held_against_nobody(desk: Desk) -> None:
+    desk.server.connected = False
+    desk.projection.start(-1)
+    await eventually(lambda: "EBBWATCH_REDIS_URL" in desk.away[-1], what="the reason")
+    await desk.projection.stop()
+    desk.server.connected = True
+    assert desk.away[-1] == ""

@@ -108,6 +108,7 @@ class TestCase:
             severity="high",
             owner="bob",
             assignee="eve",
+            by="ana",
             segment="smb",
             country="DE",
             arr=120_000,

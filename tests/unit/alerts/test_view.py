@@ -3,24 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pytest
-from fakeredis import FakeServer
+from fakeredis import FakeAsyncRedis, FakeServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as HungUp
 
 from schemas.accounts import AccountDays, AccountSummary
 from schemas.cases import LogRecord
-from services.alerts.shown import ActionAnswer, Change, Freshness
+from services.alerts.shown import ActionAnswer, Change
 from services.alerts.view import Batch, Trimmed, ViewAway, ViewLost, part
 from services.alerts.view.codec import PACK_BYTES, dump, pack, plain, unpack
-from services.alerts.view.freshness import Marker, freshness
 from services.alerts.view.link import connect, connect_waiting
+from services.alerts.view.script import GUARD, LOST
 from services.alerts.view.stream import START
 from tests.contract.owners import Owner
-from tests.contract.redis_servers import RedisServer, fake
+from tests.contract.redis_servers import RedisServer, fake, kept, put_back
 from tests.unit.alerts import builders as b
 
 
@@ -132,6 +133,60 @@ class TestAway:
         assert await view.changes(await view.tip(), 0, 9) == []
 
 
+class Deaf(FakeAsyncRedis):
+    """A client that does what it is told, and may lose the answer."""
+
+    deaf = False
+
+    async def execute_command(self, *words: Any, **options: Any) -> Any:
+        answer = await super().execute_command(*words, **options)  # type: ignore[no-untyped-call]
+        if self.deaf:
+            raise HungUp("the answer was lost")
+        return answer
+
+
+class TestOlder:
+    async def test_what_was_done_unanswered_seen_and_lost_again_hides_nothing_later(self) -> None:
+        gone = FakeServer()
+        clients: list[Deaf] = []
+
+        def client(_: str) -> Redis:
+            clients.append(Deaf(server=gone, protocol=2))
+            return clients[-1]
+
+        server = RedisServer("redis://fake:6379/0", client, client)
+        owner = await Owner(server).begin()
+        writing = clients[1]
+        await owner.tell(summary("erased"))
+        reader = server.view(1)
+        assert len((await reader.accounts("", None, 9))[0]) == 1
+        before = await kept(server)
+        writing.deaf = True
+        await away(owner.say(b.raised()))
+        # Both lists have read the version of what is lost now.
+        assert [one.account for one in await reader.cases()] == ["acme"]
+        assert len((await reader.accounts("", None, 9))[0]) == 1
+        await put_back(server, before)
+        writing.deaf = False
+        await owner.view.write(0, "first", Batch(gone=["erased"]))
+        assert [one.account for one in await reader.cases()] == ["acme"]
+        assert (await reader.accounts("", None, 9))[0] == []
+        await server.close()
+
+    async def test_a_call_that_was_given_up_and_arrives_late_changes_nothing(
+        self, server: RedisServer
+    ) -> None:
+        owner = await Owner(server).begin()
+        before = await server.client.hgetall("test.view:0:marker")
+        sent = int(before[b"seq"])
+        keys = ["test.view:0:marker", "test.view:stream"]
+        late = ["first", sent - 1, sent, 3, "SET", "late", "1"]
+        assert await server.client.register_script(GUARD)(keys=keys, args=late) == LOST
+        assert await server.client.hgetall("test.view:0:marker") == before
+        assert await server.client.get("late") is None
+        assert await owner.view.beat(0, "first", server.clock()) is True
+
+
 class TestBatch:
     def test_a_later_one_goes_after_an_earlier_one(self) -> None:
         change = Change(id="", type="case.commented", account="a")
@@ -167,84 +222,6 @@ class TestBatch:
         assert batch == before
 
 
-NOW = 1_778_745_600.0
-GOOD = Marker(True, NOW, NOW)
-START_SERVE = "Check that `ebbwatch serve alerts` runs and reaches Kafka and Redis."
-OUT = "what is shown may be out of date."
-
-
-class TestFreshness:
-    @pytest.mark.parametrize(
-        "markers, current, complete, reason",
-        [
-            ([GOOD, GOOD], 2, True, ""),
-            ([GOOD, GOOD._replace(written=NOW - 15)], 2, True, ""),
-            (
-                [GOOD, Marker()],
-                1,
-                False,
-                f"Partition 1 of the view has not been written yet: {OUT} {START_SERVE}",
-            ),
-            (
-                [GOOD._replace(written=NOW - 7_200)] * 2,
-                0,
-                True,
-                f"The view has not been written for 2 hours: {OUT} {START_SERVE}",
-            ),
-            (
-                [GOOD, *[GOOD._replace(written=NOW - 60)] * 2],
-                1,
-                True,
-                "Partitions 1 and 2 of the view have not been written for 1 minute: "
-                f"{OUT} {START_SERVE}",
-            ),
-            (
-                [GOOD, *[GOOD._replace(written=NOW - 90_000)] * 4],
-                1,
-                True,
-                f"4 of 5 partitions of the view have not been written for 1 day: {OUT} "
-                f"{START_SERVE}",
-            ),
-            (
-                [GOOD, GOOD._replace(complete=False)],
-                2,
-                False,
-                "1 of 2 parts of the view is being written anew: some cases may be missing for a "
-                "moment.",
-            ),
-            (
-                [GOOD._replace(complete=False)],
-                1,
-                False,
-                "All of the view is being written anew: some cases may be missing for a moment.",
-            ),
-            (
-                [GOOD, GOOD._replace(as_of=NOW - 50)],
-                2,
-                True,
-                "Partition 1 of the view has not been read to the end of the log yet: what "
-                "happened in the last 50 seconds may be missing.",
-            ),
-        ],
-    )
-    def test_a_person_is_told_what_may_be_missing(
-        self, markers: list[Marker], current: int, complete: bool, reason: str
-    ) -> None:
-        known = [one.as_of for one in markers]
-        assert freshness(markers, NOW, 15) == Freshness(
-            as_of=datetime.fromtimestamp(min(known), UTC) if all(known) else None,
-            partitions=len(markers),
-            current=current,
-            complete=complete,
-            stale=bool(reason),
-            reason=reason,
-        )
-
-    def test_a_partition_whose_position_is_not_known_yet_is_no_alarm(self) -> None:
-        found = freshness([GOOD, GOOD._replace(as_of=0.0)], NOW, 15)
-        assert (found.as_of, found.stale) == (None, False)
-
-
 class TestCodec:
     @given(st.text(max_size=3 * PACK_BYTES))
     def test_what_is_packed_comes_back(self, text: str) -> None:
@@ -269,7 +246,7 @@ def test_no_client_tries_again_by_itself_or_waits_long() -> None:
 
 
 ACCOUNTS = ("acme", "other", "third")
-Happening = Literal["write", "twice", "away", "flush", "heir"]
+Happening = Literal["write", "twice", "away", "flush", "heir", "older"]
 
 
 def records(account: str) -> st.SearchStrategy[LogRecord]:
@@ -293,7 +270,7 @@ def records(account: str) -> st.SearchStrategy[LogRecord]:
 steps = st.lists(
     st.tuples(
         st.lists(st.sampled_from(ACCOUNTS).flatmap(records), max_size=5),
-        st.sampled_from(["write", "write", "twice", "away", "flush", "heir"]),
+        st.sampled_from(["write", "write", "twice", "away", "flush", "heir", "older"]),
     ),
     min_size=1,
     max_size=8,
@@ -329,6 +306,12 @@ async def written(server: RedisServer, gone: FakeServer, owner: Owner, how: str)
         gone.connected = True
         assert await owner.view.beat(0, owner.epoch, server.clock())
         return owner
+    if how == "older":
+        before = await kept(server)
+        await owner.view.write(0, owner.epoch, batch)
+        await put_back(server, before)
+        assert not await owner.view.beat(0, owner.epoch, server.clock())
+        return await owner.begin()
     if how == "flush":
         await server.client.flushdb()
         assert not await owner.view.beat(0, owner.epoch, server.clock())

@@ -98,3 +98,17 @@ def test_a_cleared_alert_ends_with_how_and_when() -> None:
     told = render_standing(begin(record(), 0).take(cleared, 0))
     assert told == render(record()) + "\n    cleared: it is the new normal, on 6 August 2026"
     assert render_standing(begin(record(), 0)) == render(record())
+
+
+def test_no_word_of_an_alert_does_anything_to_a_terminal_or_forges_a_line() -> None:
+    evil = "\x1b]0;owned\x07\nHIGH  forged\u202e"
+    now = AccountNow(stamp=7, owner=evil, name=evil, arr=100, currency="E\x9b")
+    because = {"headline": evil, "text": evil, "play": evil}
+    told = render(record(account=evil, account_now=now, because=because, rule=evil))
+    shown = "�]0;owned��HIGH  forged�"
+    assert told == (
+        f"HIGH  {shown} ({shown}): {shown}\n"
+        f"    since 14 May 2026 · owner {shown} · E� 1.00 a year · rule {shown}\n"
+        f"    {shown}\n"
+        f"    next step: {shown}"
+    )

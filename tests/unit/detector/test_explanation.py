@@ -37,6 +37,7 @@ STOP = {
     "thresholds_in_force": {"ratio": 0.1, "probability": 0.999, "clear": 0.92},
 }
 SILENCE = {
+    "window": {"from": "2026-04-16", "to": "2026-05-14", "days_used": 29},
     "days_silent": 29,
     "calendar_days_silent": 29,
     "limit": 28,
@@ -135,9 +136,9 @@ METHOD = {
             "silence",
             "activity",
             SILENCE,
-            "no activity for 29 days",
-            "No activity for 29 days, since 15 April 2026. Until then this customer was active on "
-            "24 of 56 days; our limit for that rhythm is 28 days.",
+            "no activity since 15 April 2026",
+            "No activity since 15 April 2026; on 14 May 2026 that was 29 days. Until then this "
+            "customer was active on 24 of 56 days; our limit for that rhythm is 28 days.",
         ),
         (
             "silence",
@@ -147,10 +148,10 @@ METHOD = {
                 "calendar_days_silent": 30,
                 "masked_days": [{"date": "2026-05-01", "reason": "Labour Day"}],
             },
-            "no activity for 29 days",
-            "No activity for 29 days (30 by the calendar), since 15 April 2026. "
-            "1 May 2026 (Labour Day) was left out. Until then this customer was active on 24 of "
-            "56 days; our limit for that rhythm is 28 days.",
+            "no activity since 15 April 2026",
+            "No activity since 15 April 2026; on 14 May 2026 that was 29 days (30 by the "
+            "calendar). 1 May 2026 (Labour Day) was left out. Until then this customer was active "
+            "on 24 of 56 days; our limit for that rhythm is 28 days.",
         ),
         (
             "silence",
@@ -165,8 +166,9 @@ METHOD = {
             SILENCE
             | {"days_silent": 1, "calendar_days_silent": 1, "limit": 1}
             | {"thresholds_in_force": {"days": 1}},
-            "no activity for 1 day",
-            "No activity for 1 day, since 15 April 2026. Your rule's limit is 1 day.",
+            "no activity since 15 April 2026",
+            "No activity since 15 April 2026; on 14 May 2026 that was 1 day. Your rule's "
+            "limit is 1 day.",
         ),
         (
             "change",

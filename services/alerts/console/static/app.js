@@ -61,7 +61,9 @@
   function renewAges() {
     for (const time of $$("time.age")) {
       const told = age(time.dateTime);
-      time.textContent = told === "now" ? "now" : told + (time.dataset.after ?? "");
+      const near = told === "now" || ("hours" in time.dataset && told.endsWith(" min"));
+      if (near) time.textContent = "hours" in time.dataset ? "within the last hour" : "now";
+      else time.textContent = told + (time.dataset.after ?? "");
     }
   }
 
@@ -85,6 +87,7 @@
 
   const changed = new Set();
   let soon;
+  let counting;
   let fresh = 0;
 
   function onChange(change) {
@@ -92,9 +95,12 @@
       const row = rowOf(change.account);
       if (row) {
         if (row.dataset.version !== String(change.version) || change.type.startsWith("alert.")) later(change.account);
-      } else if (change.raised) {
-        fresh += 1;
-        pill(`${fresh} new alert${fresh > 1 ? "s" : ""}`);
+      } else {
+        if (change.raised) {
+          fresh += 1;
+          pill(`${fresh} new alert${fresh > 1 ? "s" : ""}`);
+        }
+        if (/^(alert|case)\./.test(change.type)) countSoon();
       }
     } else if (page === "account" && $("#account")?.dataset.account === change.account) {
       later(change.account);
@@ -103,6 +109,11 @@
 
   function rowOf(account) {
     return $$("tr.case").find((row) => row.dataset.account === account);
+  }
+
+  // Heading and tabs count cases of no row here, too; many changes are one look.
+  function countSoon() {
+    counting ??= setTimeout(() => { counting = undefined; renewRows([]); }, 2000);
   }
 
   function later(account) {
@@ -160,17 +171,27 @@
     onStream(message.event, data);
   });
 
-  // The extension comes back by itself once it was connected; a first try that fails is ours.
+  // The extension comes back by itself once it was connected; a first try that fails is ours. Each
+  // waits longer, by chance more or less, so that a thousand readers do not come back at once.
   let tries = 0;
+  let trying;
   function reconnect() {
-    const spot = $("#live");
-    if (!spot || spot._htmx?.sse) return;
+    if ($("#live")._htmx?.sse) return;
     tries += 1;
-    setTimeout(() => {
-      if (!spot._htmx?.sse && !document.hidden) htmx.ajax("GET", "/api/v1/stream", { source: spot, swap: "none", timeout: 10000 });
-      else if (document.hidden) reconnect();
-    }, Math.min(20000, 1000 * 2 ** tries));
+    clearTimeout(trying);
+    trying = setTimeout(connect, Math.min(20000, 500 * 2 ** tries) * (0.7 + 0.6 * Math.random()));
   }
+  function connect() {
+    const spot = $("#live");
+    // What nobody looks at waits until somebody does.
+    if (spot._htmx?.sse || document.hidden) return;
+    htmx.ajax("GET", "/api/v1/stream", { source: spot, swap: "none", timeout: 10000 });
+  }
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden || !tries) return;
+    clearTimeout(trying);
+    connect();
+  });
   document.addEventListener("htmx:sse:after:connection", (event) => {
     tries = 0;
     root.dataset.live = event.detail.connection.status === 200 ? "yes" : "no";

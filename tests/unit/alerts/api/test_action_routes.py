@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -85,7 +86,9 @@ async def test_without_if_match_it_is_428_whatever_the_action(door: Door, body: 
     assert door.desk.heard == []
 
 
-@pytest.mark.parametrize("tag", ['"1", "2"', '"x"', "0", "-1", '"1', "²", "9" * 40])
+@pytest.mark.parametrize(
+    "tag", ['"1", "2"', '"x"', "0", "-1", '"1', "²", "9" * 40, '"999999999999999"', '"1000000001"']
+)
 async def test_an_if_match_that_is_no_version_is_422(door: Door, tag: str) -> None:
     answer = await door.client.post(
         "/api/v1/cases/acct_1/actions",
@@ -93,8 +96,8 @@ async def test_an_if_match_that_is_no_version_is_422(door: Door, tag: str) -> No
         headers=[(b"if-match", tag.encode())],
     )
 
-    expected = 200 if tag == '"1' else 422
-    assert answer.status_code == expected
+    expected = (200, None) if tag == '"1' else (422, "If-Match")
+    assert (answer.status_code, answer.json().get("field")) == expected
 
 
 async def test_a_case_that_moved_on_is_409_with_the_newer_case(door: Door) -> None:
@@ -163,7 +166,7 @@ async def test_a_verdict_that_is_late_is_202_and_asked_for_later(
     answer = await door.act("acct_1", {"type": "acknowledge"}, idempotency_key="a/b c")
 
     assert (answer.status_code, answer.json()) == (202, {"answer": pending})
-    assert answer.headers["location"] == "/api/v1/actions/a%2Fb%20c"
+    assert answer.headers["location"] == "/api/v1/actions/a%2Fb%20c?account=acct_1"
     asked = await door.client.get(answer.headers["location"])
     assert (asked.status_code, asked.json()) == (200, pending)
     door.view.away = False
@@ -171,6 +174,21 @@ async def test_a_verdict_that_is_late_is_202_and_asked_for_later(
     door.view.answers["a/b c"] = verdict
     asked = await door.client.get(answer.headers["location"])
     assert asked.json() == verdict.model_dump(mode="json")
+
+
+async def test_two_cases_that_wait_under_the_same_id_each_have_their_own_answer(door: Door) -> None:
+    door.view.put(case("acct/2"))
+    door.desk.verdict = "pending"
+    first = await door.act("acct_1", {"type": "acknowledge"}, idempotency_key="k-1")
+    second = await door.act("acct/2", {"type": "acknowledge"}, idempotency_key="k-1")
+    door.view.answers["k-1"] = ActionAnswer(id="k-1", account="acct/2", status="applied")
+
+    found = [(await door.client.get(one.headers["location"])).json() for one in (first, second)]
+    assert [(one["account"], one["status"]) for one in found] == [
+        ("acct_1", "pending"),
+        ("acct/2", "applied"),
+    ]
+    assert (await door.get("/actions/k-1?account=acct_3")).status_code == 404
 
 
 async def test_an_action_that_nobody_sent_is_404(door: Door) -> None:
@@ -196,6 +214,19 @@ async def test_an_account_without_a_case_is_404_and_nothing_enters_the_log(door:
         404,
         {"error": "unknown_case", "detail": "There is no case of account 'nobody'."},
     )
+    assert door.desk.heard == []
+
+
+@pytest.mark.parametrize("account", ["x" * 300, "", "a\x1fb", "a\x85b"])
+async def test_an_account_that_cannot_be_is_404_whether_one_reads_or_acts(
+    door: Door, account: str
+) -> None:
+    acted = await door.act(account, {"type": "acknowledge"})
+    read = await door.get(f"/cases/{quote(account, safe='')}")
+
+    assert (read.status_code, acted.status_code) == (404, 404)
+    detail = f"There is no case of account {account[:200]!r}."
+    assert acted.json() == {"error": "unknown_case", "detail": detail}
     assert door.desk.heard == []
 
 
@@ -280,6 +311,25 @@ async def test_a_body_that_cannot_be_is_422_and_names_the_field(
 
     assert (answer.status_code, answer.json()["field"]) == (422, field)
     assert door.desk.heard == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "acknowledge"} | {f"{n:04}": n for n in range(3_000)},
+        {"type": "acknowledge", "x" * 60_000: 1},
+        {"type": "y" * 60_000},
+    ],
+    ids=["many", "a long name", "a long value"],
+)
+async def test_what_is_said_of_a_body_is_bounded(door: Door, body: object) -> None:
+    answer = await door.act("acct_1", body)
+
+    told = answer.json()
+    assert answer.status_code == 422
+    assert 1 <= len(told["faults"]) <= 20
+    assert all(len(one["field"]) <= 200 >= len(one["detail"]) for one in told["faults"])
+    assert len(answer.content) < 20_000
 
 
 async def test_a_snooze_may_end_far_ahead_but_not_never(door: Door) -> None:

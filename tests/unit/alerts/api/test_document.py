@@ -92,6 +92,13 @@ async def test_the_examples_of_the_document_are_what_is_meant(door: Door) -> Non
         assert (await door.act("acct_1", example["value"])).status_code in (200, 404)
 
 
+async def test_the_document_tells_which_ids_no_path_can_carry(door: Door) -> None:
+    for _, path, operation in _operations(await door.document()):
+        for one in operation.get("parameters", []):
+            if one["name"] == "account" and one["in"] == "path":
+                assert "`.` and `..`" in one["description"], path
+
+
 async def test_the_document_asks_for_the_token_where_one_is_needed() -> None:
     view = FakeView()
     app = application(view, FakeDesk(view), FakeDirectory(), secured=True)

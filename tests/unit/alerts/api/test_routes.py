@@ -235,6 +235,23 @@ async def test_people_and_channels_are_listed_and_no_answer_carries_a_secret(doo
         assert SECRET not in (await door.get(path)).text
 
 
+@pytest.mark.parametrize("path", ["/people/", "/status/", "/stream/", "/cases/acct_1/actions/"])
+async def test_nobody_is_sent_to_the_host_that_they_named(door: Door, path: str) -> None:
+    for method in ("GET", "POST"):
+        answer = await door.client.request(
+            method, f"/api/v1{path}", headers={"host": "evil.localhost"}
+        )
+        assert answer.status_code in (404, 405)
+        assert "location" not in answer.headers
+
+
+async def test_a_query_of_many_unknown_names_is_answered_in_short(door: Door) -> None:
+    answer = await door.get("/cases?" + "&".join(f"a{n}={'x' * 10}" for n in range(2_000)))
+
+    assert (answer.status_code, len(answer.json()["faults"])) == (422, 20)
+    assert "1,980 more" in answer.json()["detail"]
+
+
 async def test_head_gets_the_headers_of_get_and_no_body(door: Door) -> None:
     for path in ("/cases", "/cases/acct_1", "/status", "/openapi.json", "/stream", "/cases/nobody"):
         head = await door.client.head(f"/api/v1{path}")

@@ -4,13 +4,14 @@ import pytest
 
 from schemas import cases
 from schemas.cases import LogRecord
-from services.alerts.cases.notices import Delivery, Notice, notice_id
+from services.alerts.cases import ledger
+from services.alerts.cases.notices import Delivery, Notice
 from services.alerts.cases.partition import Partition
 from services.alerts.cases.timeline import Entry
 from tests.unit.alerts import builders as a
 
 RAISED = a.raised()
-ID = notice_id("acme", "0", "opened")
+ID = a.notice(0, "opened")
 BEGUN = Notice(
     id=ID, case="acme", step="opened", alert=RAISED, caused_at=a.us(0), generation=1, n=0
 )
@@ -159,7 +160,7 @@ def test_what_is_not_expected_of_a_notice_changes_nothing(record: LogRecord) -> 
     a.apply(partition, log.messages)
     assert partition.counts["repeated", str(record.__struct_config__.tag)] == 1
     again = a.store(snapshot, partition.cut())
-    assert {key for key in again if again[key] != snapshot[key]} == {"~ledger"}
+    assert {key for key in again if again[key] != snapshot[key]} == {ledger.KEY}
 
 
 def test_outcomes_after_the_end_change_nothing() -> None:

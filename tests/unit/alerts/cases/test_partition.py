@@ -10,7 +10,6 @@ from services.alerts.cases import alarms, ledger
 from services.alerts.cases import case as case_module
 from services.alerts.cases.case import Answer, Case
 from services.alerts.cases.ledger import STRANGER_LIMIT
-from services.alerts.cases.notices import notice_id
 from services.alerts.cases.partition import Failure, Partition
 from services.alerts.cases.reading import ALERT_BYTES
 from services.alerts.cases.records import RECORD_BYTES, VERSION
@@ -21,8 +20,8 @@ DAY: list[LogRecord] = [
     a.raised(),
     a.raised("b", "high"),
     a.raised("s", shadow=True),
-    a.intended(notice_id("acme", "0", "opened"), "crm", "log"),
-    a.failed(notice_id("acme", "0", "opened"), again=60),
+    a.intended(a.notice(0, "opened"), "crm", "log"),
+    a.failed(a.notice(0, "opened"), again=60),
     a.acknowledged(id="k1", by="bob"),
     a.assigned("kim", id="k2"),
     a.feedback("b", "known", id="k3"),
@@ -49,7 +48,7 @@ def test_what_was_folded_is_not_folded_again_and_gaps_are_normal() -> None:
     a.apply(partition, log.messages)
     assert (partition.stamp, partition.appended) == (stamp, a.us(len(DAY) - 1))
     assert partition.counts["replayed", "offset"] == len(DAY)
-    assert partition.cut() == [("~ledger", before["~ledger"])]
+    assert partition.cut() == [(ledger.KEY, before[ledger.KEY])]
 
 
 def test_a_snapshot_restores_what_was_folded() -> None:
@@ -65,7 +64,7 @@ def test_a_snapshot_restores_what_was_folded() -> None:
         mine = partition.cases[name]
         assert list(case.standings) == list(mine.standings)
         assert list(case.answers) == list(mine.answers)
-    assert restored.cut() == [("~ledger", kept(partition)["~ledger"])]
+    assert restored.cut() == [(ledger.KEY, kept(partition)[ledger.KEY])]
 
 
 def test_a_snapshot_has_the_same_bytes_wherever_it_was_cut() -> None:
@@ -79,9 +78,9 @@ def test_a_snapshot_has_the_same_bytes_wherever_it_was_cut() -> None:
 
 
 def test_the_records_of_a_snapshot_have_these_keys() -> None:
-    second = notice_id("acme", "1", "added")
-    third = notice_id("acme", "15", "reopened")
-    first = notice_id("acme", "0", "opened")
+    second = a.notice(1, "added")
+    third = a.notice(15, "reopened")
+    first = a.notice(0, "opened")
     assert sorted(kept(a.folded(*DAY))) == sorted(
         [
             "a/b c",
@@ -95,13 +94,13 @@ def test_the_records_of_a_snapshot_have_these_keys() -> None:
             "beta",
             "beta\x1f000000",
             "beta\x1falert\x1fa",
-            "~ledger",
+            "\x1fledger",
         ]
     )
 
 
 def test_a_cut_holds_what_changed_and_what_has_gone() -> None:
-    first = notice_id("acme", "0", "opened")
+    first = a.notice(0, "opened")
     partition = a.folded(a.raised())
     assert partition.dirty == 4
     partition.cut()
@@ -110,7 +109,7 @@ def test_a_cut_holds_what_changed_and_what_has_gone() -> None:
     log.add(a.raised(), a.intended(first))
     a.apply(partition, log.messages)
     cut = dict(partition.cut())
-    assert cut.keys() == {"acme", "acme\x1f000001", f"acme\x1fnotice\x1f{first}", "~ledger"}
+    assert cut.keys() == {"acme", "acme\x1f000001", f"acme\x1fnotice\x1f{first}", ledger.KEY}
     assert cut[f"acme\x1fnotice\x1f{first}"] is None
 
 
@@ -142,6 +141,38 @@ def test_what_is_beyond_its_bound_goes_from_the_snapshot_too(
     assert before.keys() - after.keys() == {gone}
 
 
+@pytest.mark.parametrize("account", ["~", "~ledger", "ledger"])
+def test_an_account_named_like_a_ledger_is_kept_beside_it(account: str) -> None:
+    partition = a.folded(a.raised(account=account))
+    restored = Partition.restore(0, 1, kept(partition))
+    assert restored.cases == partition.cases
+    assert [*restored.cases] == [account]
+
+
+def test_the_position_behind_a_marker_is_kept_and_is_no_record() -> None:
+    partition = a.folded(a.raised())
+    assert (partition.position, partition.ahead) == (1, 1)
+    partition.reach(2)
+    assert (partition.stamp, partition.position, partition.ahead) == (0, 2, 2)
+    restored = Partition.restore(0, 1, kept(partition))
+    assert (restored.stamp, restored.position, restored.ahead) == (0, 2, 0)
+    assert partition.ahead == 0
+    restored.reach(1)
+    assert (restored.position, restored.ahead) == (2, 0)
+
+
+def test_what_waits_is_weighed_until_it_is_cut() -> None:
+    partition = a.folded(a.raised())
+    written = [one for one in partition.cut() if one[0] != ledger.KEY]
+    assert partition.weight == 0
+    again = a.folded(a.raised())
+    assert again.weight == sum(len(key) + len(raw or b"") for key, raw in written)
+    again.apply(9, a.us(9), "acme", b"x" * 100)
+    again.cut()
+    again.apply(12, a.us(12), "acme", b"y" * 70)
+    assert again.weight == 70
+
+
 def test_an_empty_snapshot_is_a_partition_that_folded_nothing() -> None:
     partition = Partition.restore(3, 8, {})
     assert (partition.number, partition.partitions, partition.stamp) == (3, 8, -1)
@@ -151,9 +182,9 @@ def test_an_empty_snapshot_is_a_partition_that_folded_nothing() -> None:
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"~ledger": None}, "the snapshot has records but no ledger"),
+        ({ledger.KEY: None}, "the snapshot has records but no ledger"),
         ({"acme": None}, "the snapshot has parts of case 'acme', but not the case"),
-        ({"~ledger": b'{"v":9,"partitions":1}'}, "ledger of version 9, this code reads 1"),
+        ({ledger.KEY: b'{"v":9,"partitions":1}'}, "ledger of version 9, this code reads 1"),
         ({"acme": b'{"v":9,"state":"open"}'}, "case 'acme' is of version 9, this code reads 1"),
         ({"acme": b'{"v":1,"state":"lost"}'}, "Invalid enum value 'lost' - at `$.state`"),
         ({"acme\x1fvote\x1f1": b"{}"}, "case 'acme' has a part 'vote', which this code does not"),
@@ -206,7 +237,7 @@ def test_the_view_is_told_which_cases_changed_and_how_actions_ended() -> None:
         a.commented(id="k"),
         a.commented(id="k"),
         a.acknowledged(id="l", case="nobody"),
-        a.intended(notice_id("acme", "0", "opened"), "crm"),
+        a.intended(a.notice(0, "opened"), "crm"),
         a.raised(account="beta"),
         a.acknowledged(id="m", case="beta"),
         a.acknowledged(id="n", case="beta"),
@@ -246,7 +277,7 @@ def test_a_case_without_a_line_for_people_changes_too() -> None:
     partition = a.folded(a.raised())
     partition.take_changed()
     log = a.Log()
-    log.add(a.raised(), a.intended(notice_id("acme", "0", "opened"), "crm"))
+    log.add(a.raised(), a.intended(a.notice(0, "opened"), "crm"))
     a.apply(partition, log.messages)
     assert partition.take_changed() == {"acme": []}
 

@@ -2,9 +2,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from schemas import cases
+from schemas import cases, cloudevents
+from schemas.cloudevents import Incoming
 from schemas.rejects import RAW_LIMIT, Reject
+from services.alerts.cases import ledger
 from services.alerts.cases.partition import Partition
 from services.alerts.cases.reading import ALERT_BYTES, NESTING_LIMIT, Refusal, read
 from tests.unit.alerts import builders as a
@@ -37,7 +41,7 @@ def nested(levels: int) -> dict[str, Any]:
         ("acme", changed(type=7), "invalid", "Expected `str`"),
         ("beta", RAISED, "key", "the record is of case 'acme', its key is 'beta'"),
         ("", changed(account=""), "key", "a case's key has 1 to 210 printable characters"),
-        ("~ledger", changed(account="~ledger"), "key", "the first one no ~, not '~ledger'"),
+        (ledger.KEY, changed(account=ledger.KEY), "key", "printable characters"),
         ("a\x1fb", changed(account="a\x1fb"), "key", "printable characters"),
         ("x" * 211, changed(account="x" * 211), "key", "1 to 210"),
         (
@@ -65,10 +69,28 @@ def test_what_cannot_be_folded_is_refused_with_its_reason(
 
 
 @pytest.mark.parametrize(
-    "key", ["acme", "a/b c", "𝄞" * 210, "colleague:ana", "company", "..", "a~"]
+    "key", ["acme", "a/b c", "𝄞" * 210, "colleague:ana", "company", "..", "a~", "~", "~ledger"]
 )
 def test_a_key_may_have_any_printable_characters(key: str) -> None:
     assert read(key, changed(account=key)) == a.raised(account=key)
+
+
+@given(st.text(min_size=1, max_size=210))
+@example("~ledger")
+@example("~")
+@example("\x1fledger")
+def test_every_account_id_that_ingest_takes_is_a_key_that_the_fold_takes(account: str) -> None:
+    event = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "crm",
+        "type": "usage.recorded",
+        "subject": account,
+        "data": {"metric": "api_calls", "quantity": 1},
+    }
+    taken = isinstance(cloudevents.decode(msgspec.json.encode(event)), Incoming)
+    folds = read(account, changed(account=account)) == a.raised(account=account)
+    assert folds or not taken
 
 
 def test_evidence_may_be_nested_so_deep() -> None:

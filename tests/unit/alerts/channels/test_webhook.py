@@ -1,6 +1,10 @@
 import asyncio
+import contextlib
 import gzip
+import socket
 import ssl
+import threading
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -203,7 +207,8 @@ async def test_who_says_no_status_in_time_has_not_taken_it(begin: bytes) -> None
 @pytest.mark.parametrize(
     "endless, reason",
     [
-        (b"HTTP/1.1 100 Continue\r\n\r\n", "timeout"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "connection"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n", "connection"),
         (b"X-More: " + b"x" * 1000 + b"\r\n", "connection"),
         (b"X", "connection"),
     ],
@@ -218,6 +223,30 @@ async def test_an_endless_head_ends_the_attempt(endless: bytes, reason: str) -> 
     outcome = await answered(talk, within=0.3)
     assert isinstance(outcome, Refused)
     assert outcome.reason == reason
+
+
+@pytest.mark.parametrize("head", ["200 OK", "404 Not Found"])
+@pytest.mark.parametrize("length", ["", "Content-Length: 1000000\r\n"])
+async def test_a_long_body_that_arrives_at_once_says_no_less_than_a_short_one(
+    head: str, length: str
+) -> None:
+    outcome = await answered(f"HTTP/1.1 {head}\r\n{length}\r\n".encode() + b"x" * 1_000_000)
+    refused = Refused("status 404", f"127.0.0.1 answered 404: {'x' * 200!r}")
+    assert outcome == (Delivered(200) if head == "200 OK" else refused)
+
+
+@pytest.mark.parametrize("sort", ["103 Early Hints\r\nLink: x", "100 Continue"])
+async def test_endpoints_that_never_come_to_the_point_delay_nobody_else(sort: str) -> None:
+    with flooding(f"HTTP/1.1 {sort}\r\n\r\n".encode() * 4_000) as port:
+        async with receiving() as healthy, stalls() as stalled:
+            floods = [send(channel(f"http://127.0.0.1:{port}/"), within=5.0) for _ in range(16)]
+            flooded = asyncio.gather(*floods)
+            sound = [await send(channel(healthy.url)) for _ in range(10)]
+            outcomes = await flooded
+    # Cut off, not timed out: it is our own bound on aiohttp's protocol that ended them.
+    assert set(outcomes) == {Refused("connection", "127.0.0.1: it sent more than 65,536 bytes")}
+    assert sound == [Delivered(204)] * 10
+    assert max(stalled) < 1.0
 
 
 async def test_a_compressed_answer_is_not_unpacked() -> None:
@@ -370,6 +399,46 @@ async def test_nothing_of_a_channel_that_is_secret_can_be_seen() -> None:
 
 
 @pytest.mark.parametrize(
+    "answer, detail",
+    [
+        (b"HTTP/1.1 abc OK\r\n\r\n", "127.0.0.1: 400, "),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", "127.0.0.1: 400, "),
+        (b"GET /hooks/PATHCANARY?token=QUERYCANARY\r\n\r\n", "127.0.0.1: 400, "),
+        (
+            status("404 Not Found").replace(b"Length: 0\r\n\r\n", b"Length: 51\r\n\r\n")
+            + b"Cannot POST /hooks/PATHCANARY?token=QUERYCANARY now",
+            "127.0.0.1 answered 404: 'Cannot POST [hidden] now",
+        ),
+        (
+            status("404 Not Found").replace(b"Length: 0\r\n\r\n", b"Length: 34\r\n\r\n")
+            + b"no hook PATHCANARY for QUERYCANARY",
+            "127.0.0.1 answered 404: 'no hook [hidden] for [hidden]'",
+        ),
+    ],
+)
+async def test_an_answer_however_odd_brings_no_part_of_the_address_into_the_log(
+    answer: bytes, detail: str
+) -> None:
+    async with receiving(answer) as receiver:
+        to = channel(f"http://127.0.0.1:{receiver.port}/hooks/PATHCANARY?token=QUERYCANARY")
+        outcome = await send(to)
+    assert isinstance(outcome, Refused)
+    assert outcome.detail.startswith(detail)
+    assert "CANARY" not in repr(outcome)
+
+
+async def test_no_failure_of_tls_brings_the_path_into_the_log(tmp_path: Path) -> None:
+    async with receiving(tls=self_signed(tmp_path)) as receiver:
+        outcome = await send(channel(f"https://127.0.0.1:{receiver.port}/hooks/PATHCANARY"))
+    with flooding(b"HTTP/1.1 400 no TLS here\r\n\r\n") as port:
+        babble = await send(channel(f"https://127.0.0.1:{port}/hooks/PATHCANARY"))
+    for one in (outcome, babble):
+        assert isinstance(one, Refused)
+        assert one.reason == "tls"
+        assert "CANARY" not in repr(one)
+
+
+@pytest.mark.parametrize(
     "secret, fault",
     [
         (NEW, None),
@@ -399,6 +468,53 @@ class sender:
 
     async def __aexit__(self, *_: object) -> None:
         await self._sender.close()
+
+
+@contextlib.contextmanager
+def flooding(what: bytes) -> Iterator[int]:
+    """Answer everybody with the same for ever, in threads, as another machine would."""
+
+    def flood(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65_536)
+            while True:
+                connection.sendall(what)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                flooders.append(threading.Thread(target=flood, args=(connection,)))
+                flooders[-1].start()
+
+    flooders: list[threading.Thread] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            for thread in (accepting, *flooders):
+                thread.join(timeout=10)
+
+
+@contextlib.asynccontextmanager
+async def stalls() -> AsyncIterator[list[float]]:
+    """Note how late the loop comes to what is due, seconds, as long as the block lasts."""
+    late, clock = [0.0], asyncio.get_running_loop().time
+
+    async def watch() -> None:
+        while True:
+            due = clock() + 0.005
+            await asyncio.sleep(0.005)
+            late.append(clock() - due)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield late
+    finally:
+        watching.cancel()
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:

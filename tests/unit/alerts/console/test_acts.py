@@ -171,6 +171,48 @@ async def test_several_at_once_each_under_an_id_of_its_own(door: Door) -> None:
     assert (await door.post("/acknowledge", {"key": KEY})).status_code == 422
 
 
+async def test_several_at_once_are_told_apart_by_what_became_of_them(door: Door) -> None:
+    door.view.put(case("acct_2", state="snoozed"))
+    door.view.fresh = door.view.fresh.model_copy(update={"complete": False})
+    form = [("account", "acct_1"), ("account", "acct_2"), ("account", "gone"), ("key", KEY)]
+    answer = await door.post("/acknowledge", form)
+
+    assert place(answer) == ("/", {"acked": "1", "same": "1", "gone": "1"})
+    told = text(await door.get(answer.headers["location"]))
+    assert (
+        "1 account acknowledged. 1 account was not open, so nothing changed there. "
+        "1 account has no case any more."
+    ) in told
+    door.desk.verdict = "pending"
+    answer = await door.post("/acknowledge", [("account", "acct_1"), ("key", "another")])
+    assert place(answer) == ("/", {"waits": "1"})
+    told = text(await door.get(answer.headers["location"]))
+    assert "1 account is being acknowledged; no need to send it again." in told
+
+
+@pytest.mark.parametrize(
+    "fields, status",
+    [
+        ([("account", "acct_1"), ("account", "x" * 300)], 404),
+        ([("account", "acct_1"), ("account", "")], 404),
+        ([("account", "acct_1"), ("account", "a\nb")], 404),
+        ([("account", "acct_1"), ("key", "k\n")], 422),
+    ],
+)
+async def test_several_of_which_one_cannot_be_change_nothing(
+    door: Door, fields: list[tuple[str, str]], status: int
+) -> None:
+    assert (await door.post("/acknowledge", fields)).status_code == status
+    assert door.desk.heard == []
+
+
+@pytest.mark.parametrize("asked", ["acked=²", "acked=-1", "same=x", "acked=", "waits=1e3"])
+async def test_a_count_that_is_none_is_not_told(door: Door, asked: str) -> None:
+    answer = await door.get(f"/?{asked}")
+
+    assert (answer.status_code, "data-say" in answer.text) == (200, False)
+
+
 async def test_who_i_am_is_remembered_and_nobody_else_can_be_named(door: Door) -> None:
     answer = await door.post("/me", {"person": "ana", "back": "/accounts?q=x"})
     cookie = answer.headers["set-cookie"]

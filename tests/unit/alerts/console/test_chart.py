@@ -25,7 +25,8 @@ def evidence(counts: list[float | None], **changes: Any) -> dict[str, Any]:
 def drawn(because: dict[str, Any] | None, timezone: str = "UTC", **page: Any) -> Chart | None:
     """The chart of an alert with this evidence."""
     fired = alert(because=because, day=DAY, fired_at=datetime(2026, 5, 14, 2, tzinfo=UTC))
-    return chart(AccountPage(account="acct_1", timezone=timezone, **page), fired)
+    ended = page.pop("ended", DAY)
+    return chart(AccountPage(account="acct_1", timezone=timezone, **page), fired, ended)
 
 
 def days(found: Chart | None) -> tuple[ChartDay, ...]:
@@ -72,6 +73,30 @@ def test_metrics_that_were_added_up_go_on_added_up() -> None:
     later = {"api_calls": {"2026-05-14": 8.0}, "logins": {"2026-05-14": 2.0}}
 
     assert days(drawn(because, days=later))[-1].value == 10.0
+
+
+def test_a_silence_goes_on_as_noughts_up_to_the_last_day_that_is_over() -> None:
+    heard = datetime(2026, 5, 14, 7, tzinfo=UTC)
+    found = days(drawn(evidence([6.0, 7.0]), ended=date(2026, 5, 17), last_event_at=heard))
+
+    # Something came on the 14th, and nobody can tell what: no nought there.
+    assert [one.value for one in found] == [6.0, 7.0, None, 0.0, 0.0, 0.0]
+
+
+def test_another_series_that_knows_the_day_makes_it_a_nought() -> None:
+    other = {"other": {"2026-05-15": 90.0}}
+    found = days(drawn(evidence([6.0, 7.0]), days=other, ended=date(2026, 5, 16)))
+
+    assert [one.value for one in found] == [6.0, 7.0, None, 0.0]
+
+
+def test_nothing_is_told_of_an_account_that_is_held_back() -> None:
+    heard = datetime(2026, 5, 13, 7, tzinfo=UTC)
+    page: dict[str, Any] = {"last_event_at": heard, "quarantined": True}
+
+    found = drawn(evidence([6.0, 7.0]), ended=date(2026, 5, 17), **page)
+
+    assert days(found)[-1].on == DAY
 
 
 def test_the_band_is_what_one_day_of_this_account_varies() -> None:
@@ -133,6 +158,6 @@ def test_what_is_not_counted_daily_has_no_chart(because: dict[str, Any] | None) 
 def test_without_evidence_the_daily_values_are_drawn_alone() -> None:
     bare = AlertShown(**alert().model_dump() | {"because": None})
     page = AccountPage(account="a", days={"api_calls": {"2026-05-01": 1.0, "2026-05-02": 2.0}})
-    found = chart(page, bare)
+    found = chart(page, bare, DAY)
 
     assert [one.value for one in days(found)] == [1.0, 2.0]

@@ -1,7 +1,15 @@
 from datetime import date
 from typing import Any
 
-from services.alerts.console.evidence import Number, Week, limits, masked, numbers, weeks
+from services.alerts.console.evidence import (
+    Number,
+    Week,
+    limits,
+    masked,
+    numbers,
+    statistics,
+    weeks,
+)
 from tests.unit.alerts.fakes import alert
 
 DROP: dict[str, Any] = {
@@ -38,10 +46,36 @@ def test_a_drop_in_numbers() -> None:
         ("Natural swings", "±9 %"),
         ("Smallest fall told", "22 %"),
         ("Certainty", "over 99.9 %"),
+        ("Metrics", "api_calls"),
+    ]
+    assert [(one.name, one.value) for one in statistics(alert(because=DROP))] == [
         ("Evidence", "4.7 standard deviations"),
         ("Lasting", "9.3"),
         ("Dispersion", "1.8"),
-        ("Metrics", "api_calls"),
+    ]
+
+
+def test_a_silence_in_numbers_keeps_its_parameters_for_statisticians() -> None:
+    silent = alert(
+        because={
+            "days_silent": 61,
+            "calendar_days_silent": 61,
+            "limit": 18,
+            "last_active": "2026-08-30",
+            "q": 0.0893,
+            "masked_days_count": False,
+        }
+    )
+
+    assert numbers(silent) == [
+        Number("Days silent", "61", "of those that count"),
+        Number("Calendar days silent", "61"),
+        Number("Days allowed", "18", "of silence, for what this customer's rhythm was"),
+        Number("Last active", "30 August 2026"),
+    ]
+    assert [(one.name, one.value) for one in statistics(silent)] == [
+        ("Rhythm", "0.0893"),
+        ("Days left out count", "no"),
     ]
 
 

@@ -1,6 +1,8 @@
 import html
 import re
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx2
@@ -52,6 +54,16 @@ async def test_more_than_a_page_is_turned_over(door: Door) -> None:
     assert "11 of 61 cases" in text(second)
 
 
+@pytest.mark.parametrize("currency, arr", [("EUR", 1_200_000), ("JPY", 12_000)])
+async def test_a_band_of_revenue_is_in_the_currency_of_the_cases(
+    door: Door, currency: str, arr: int
+) -> None:
+    door.view.put(case(currency=currency, arr=arr))
+
+    assert "Acme Ltd" in text(await door.get("/?arr=10000-50000"))
+    assert "Nothing matches" in text(await door.get("/?arr=0-10000"))
+
+
 async def test_a_filter_nobody_can_follow_names_its_field(door: Door) -> None:
     answer = await door.get("/?severity=awful")
 
@@ -62,7 +74,7 @@ async def test_a_filter_nobody_can_follow_names_its_field(door: Door) -> None:
 async def test_rows_are_brought_up_to_date_one_by_one(door: Door) -> None:
     answer = await door.get("/rows?account=acct_1&account=gone")
 
-    assert answer.text.count("<hx-partial") == 2
+    assert answer.text.count("<hx-partial") == 3
     assert 'hx-target="#tabs"' in answer.text
     assert "Acme Ltd" in answer.text
 
@@ -228,6 +240,72 @@ async def test_without_a_channel_every_page_of_it_says_that_nobody_is_notified(d
 
     for path in ("/", "/deliveries"):
         assert "Nobody is notified" in text(await door.get(path))
+
+
+async def test_whoever_acted_last_is_named_beside_the_state(door: Door) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"state": "acknowledged", "by": "ana"}, "Acknowledged by Ana Lima"),
+        ({"state": "acknowledged", "by": "someone"}, "Acknowledged"),
+        ({"state": "resolved", "outcome": "saved", "by": "ben"}, "Resolved: saved by Ben"),
+        ({"state": "resolved", "by": "ana"}, "Resolved: it cleared"),
+    ]
+    for changes, told in cases:
+        door.view.put(case(**changes))
+        state = changes["state"]
+        for path in (f"/?state={state}", "/rows?account=acct_1", "/accounts/acct_1"):
+            answer = await door.get(path)
+            found = re.search(r'<span class="stand">(.*?)</span>\s*</span>', answer.text, re.S)
+            assert found is not None, path
+            assert " ".join(re.sub("<[^>]+>", " ", found[1]).split()) == told, path
+
+
+async def test_the_heading_comes_with_the_rows(door: Door) -> None:
+    assert "1 open case · EUR 12k of yearly revenue" in text(await door.get("/rows"))
+    door.view.put(case(state="acknowledged"))
+    answer = await door.get("/rows?account=acct_1")
+
+    assert 'hx-target="#standing" hx-swap="innerHTML">Nothing is open.<' in answer.text
+
+
+async def test_the_age_of_a_row_is_that_of_its_reason(door: Door) -> None:
+    door.view.put(case(opened_at=NOW - timedelta(days=40)))
+    answer = await door.get("/")
+
+    assert re.search(r'class="c-age"><time [^>]*>9 h</time>', answer.text)
+    assert "the case has been open since 4 April 2026, 09:30 UTC" in answer.text
+
+
+async def test_numbers_are_those_of_the_judged_day_and_the_rest_is_for_statisticians(
+    door: Door,
+) -> None:
+    page = door.view.pages["acct_1"]
+    because = {"observed": 5.0, "q": 0.0893, "thresholds_in_force": {"pace": 18}}
+    door.view.pages["acct_1"] = page.model_copy(update={"alerts": [alert(because=because)]})
+    told = text(await door.get("/accounts/acct_1"))
+
+    assert "The numbers, as of 13 May 2026 Observed 5 in the window" in told
+    assert told.index("For statisticians") < told.index("0.0893") < told.index("pace 18")
+
+
+@pytest.mark.parametrize(
+    "minutes, told",
+    [(30, "within the last hour"), (200, "3 h ago"), (60 * 24 * 8, "8 d ago")],
+)
+async def test_the_last_event_is_told_to_the_hour(door: Door, minutes: int, told: str) -> None:
+    page = door.view.pages["acct_1"]
+    heard = NOW - timedelta(minutes=minutes)
+    door.view.pages["acct_1"] = page.model_copy(update={"last_event_at": heard})
+
+    assert f"Last event {told}" in text(await door.get("/accounts/acct_1"))
+
+
+async def test_the_list_of_accounts_tells_the_state_of_each_case(door: Door) -> None:
+    shadow = AccountPage(account="dark", name="Dark", alerts=[alert("dark", shadow=True)])
+    door.view.pages["dark"] = shadow
+    answer = await door.get("/accounts")
+
+    states = re.findall(r'data-label="State">(.*?)</td>', answer.text)
+    assert states == ["<strong>Open</strong>", '<span class="quiet">no case</span>']
 
 
 async def test_accounts_are_found_by_the_beginning_of_a_word(door: Door) -> None:

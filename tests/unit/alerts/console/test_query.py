@@ -14,7 +14,9 @@ from services.alerts.console.query import (
     account_address,
     local_path,
     read,
+    same_address,
 )
+from services.alerts.console.words import minor_units
 from services.alerts.listing import Filter
 
 TODAY = date(2026, 5, 14)
@@ -79,6 +81,16 @@ def test_what_it_asks_of_the_list() -> None:
 
 
 @pytest.mark.parametrize(
+    "currency, least, most",
+    [("JPY", 10_000, 49_999), ("EUR", 1_000_000, 4_999_999), ("KWD", 10_000_000, 49_999_999)],
+)
+def test_a_band_is_of_major_units_of_its_currency(currency: str, least: int, most: int) -> None:
+    wanted = read(pairs("/?arr=10000-50000")).wanted("ana", TODAY, minor=minor_units(currency))
+
+    assert (wanted.min_arr, wanted.max_arr) == (least, most)
+
+
+@pytest.mark.parametrize(
     "query, field",
     [
         ("state=closed", "state"),
@@ -92,6 +104,7 @@ def test_what_it_asks_of_the_list() -> None:
         ("renewal=soon", "renewal"),
         ("renewal=-1", "renewal"),
         ("renewal=99999", "renewal"),
+        ("renewal=" + "9" * 5_000, "renewal"),
     ],
 )
 def test_a_malformed_filter_names_its_field(query: str, field: str) -> None:
@@ -116,7 +129,37 @@ def test_no_id_leads_out_of_the_account_pages(account: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["https://evil.example/", "//evil.example", "/\\evil.example", "evil", "/\n", "/" * 5000],
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "evil",
+        "/\n",
+        "/" * 5000,
+        "/accounts/a/../../me",
+        "/accounts/%2e%2E/me",
+        "/./me",
+        "/accounts/a\\..\\..\\me",
+    ],
 )
 def test_nobody_is_sent_elsewhere(text: str) -> None:
     assert local_path(text) == "/"
+
+
+@pytest.mark.parametrize(
+    "path, query, offered",
+    [
+        (b"/accounts/50%2F", b"", "/accounts/50%2F"),
+        (b"/accounts/a%2F..%2F..%2Fme", b"x=a%26b&y", "/accounts/a%2F..%2F..%2Fme?x=a%26b&y"),
+        (b"/accounts/a/../../me", b"", "/"),
+        (b"/accounts/a/%2E%2e/x", b"", "/"),
+        (b"/accounts/a\\..\\..\\me", b"", "/accounts/a%5C..%5C..%5Cme"),
+        (b"//evil.example/", b"", "/"),
+        (b"/accounts/\xe5\xae\xa2", b"q=\xff", "/accounts/%E5%AE%A2?q=%FF"),
+        (b'/accounts/a"<b>', b"", "/accounts/a%22%3Cb%3E"),
+    ],
+)
+def test_what_was_asked_for_is_offered_again_as_it_came(
+    path: bytes, query: bytes, offered: str
+) -> None:
+    assert same_address(path, query) == offered
