@@ -1,10 +1,10 @@
 """The running parts of the alerts service, in the order in which they open and close."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
@@ -29,6 +29,7 @@ from services.alerts.settings import AlertsSettings
 from services.alerts.store import Names
 from services.alerts.stream import Live
 from services.alerts.view import View
+from services.lifetime import end, lasting
 from services.runtime import Health, get_logger, health_router, serve, version
 from services.topic_admin import require
 
@@ -79,7 +80,7 @@ class Service:
         self._watch_partitions()
         self._serving: asyncio.Task[None] | None = None
         self._running: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._ends = asyncio.Event()
         self._app = self._make_app()
 
     def _make_outbox(self, jitter: Callable[[], float]) -> Outbox:
@@ -151,33 +152,22 @@ class Service:
             self._serving = group.create_task(
                 serve(self._app, settings.host, settings.alerts_port, "EBBWATCH_ALERTS_PORT")
             )
-            group.create_task(self._lasting("stream", self._live.run()))
+            group.create_task(lasting("stream", self._live.run(), self._ends.is_set))
             await self._require_topics()
             self._directory.subscribe(self._on_directory)
-            group.create_task(self._lasting("directory", self._directory.run()))
-            group.create_task(self._lasting("outbox", self._outbox.run()))
-            group.create_task(self._lasting("consumer", self._consumer.run()))
+            group.create_task(lasting("directory", self._directory.run(), self._ends.is_set))
+            group.create_task(lasting("outbox", self._outbox.run(), self._ends.is_set))
+            group.create_task(lasting("consumer", self._consumer.run(), self._ends.is_set))
 
     async def stop(self) -> None:
         """Close in order: no new request, nothing new sent, all that is folded written."""
-        self._stopping = True
+        self._ends.set()
         self._live.close()
         # While requests end, the fold goes on: some of them wait for a verdict.
-        await asyncio.gather(_end(self._serving), self._outbox.close(LAND_SECONDS))
-        await _end(self._running)
+        await asyncio.gather(end(self._serving), self._outbox.close(LAND_SECONDS))
+        await end(self._running)
         await self._consumer.stop()
         await asyncio.gather(self._appender.stop(), self._sender.close(), self._view.close())
-
-    async def _lasting(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Run what must not end before `stop`: a task group would not notice a cancelled task."""
-        try:
-            await work
-        except asyncio.CancelledError:
-            if not self._stopping:
-                raise RuntimeError(f"{name} was cancelled by one of its own tasks") from None
-            raise
-        if not self._stopping:
-            raise RuntimeError(f"{name} has ended")
 
     async def _require_topics(self) -> None:
         settings = self._settings
@@ -214,12 +204,6 @@ class Service:
         bad = [f"{one.name} is {one.state}" for one in channels if one.state != "ok"]
         detail = f"{', '.join(bad)}; see `ebbwatch channels list`" if bad else ""
         self.health.set("channels", not bad, detail, required=False)
-
-
-async def _end(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 def _console(settings: AlertsSettings) -> str:

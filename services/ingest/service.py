@@ -1,8 +1,8 @@
 """The running parts of ingest, in the order in which they open and close."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from aiokafka.errors import KafkaError
 
@@ -23,6 +23,7 @@ from services.ingest.rejects import Rejects
 from services.ingest.routes import create_app
 from services.ingest.seen import Seen
 from services.ingest.settings import IngestSettings
+from services.lifetime import end, lasting
 from services.runtime import Health, get_logger, serve
 from services.topic_admin import require
 
@@ -82,7 +83,7 @@ class Service:
         self._serving: asyncio.Task[None] | None = None
         self._bridging: asyncio.Task[None] | None = None
         self._running: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._ends = asyncio.Event()
         self._app = create_app(self._intake(now), self._uploads(), self.health)
 
     def _make_bridge(self, now: Callable[[], int]) -> Bridge:
@@ -146,32 +147,23 @@ class Service:
             )
             await self._require_topics()
             self._follower.subscribe(self._on_configuration)
-            group.create_task(self._lasting("follower", self._follower.run()))
+            group.create_task(lasting("follower", self._follower.run(), self._ends.is_set))
             await self._live()
-            group.create_task(self._lasting("clock", self._clock.run()))
+            group.create_task(lasting("clock", self._clock.run(), self._ends.is_set))
             await self._clock.ticking.wait()
-            self._bridging = group.create_task(self._lasting("bridge", self._bridge.run()))
+            self._bridging = group.create_task(
+                lasting("bridge", self._bridge.run(), self._ends.is_set)
+            )
             await self._announce_changes()
-
-    async def _lasting(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Run what must not end before `stop`: a task group would not notice a cancelled task."""
-        try:
-            await work
-        except asyncio.CancelledError:
-            if not self._stopping:
-                raise RuntimeError(f"{name} was cancelled by one of its own tasks") from None
-            raise
-        if not self._stopping:
-            raise RuntimeError(f"{name} has ended")
 
     async def stop(self) -> None:
         """Close in order: no new requests, nothing in flight, everything acknowledged."""
-        self._stopping = True
+        self._ends.set()
         self._bridge.stop()
-        await _end(self._serving)
+        await end(self._serving)
         if self._bridging is not None:
             await asyncio.wait({self._bridging}, timeout=LANDING_SECONDS)
-        await _end(self._running)
+        await end(self._running)
         await self._publisher.stop(FLUSH_SECONDS)
         await self._rejects.stop()
         await self._producer.stop()
@@ -234,9 +226,3 @@ class Service:
         if not self._follower.ready.is_set():
             return "the configuration is not read yet"
         return AWAITED.get(self._follower.configuration.mode)
-
-
-async def _end(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.wait({task})

@@ -239,7 +239,7 @@ _STATISTICS: Final[tuple[_Row, ...]] = (
     ("lasting", "Lasting", _quantity, "by so much (log units) it beats a dip of two weeks"),
     ("dispersion", "Dispersion", _quantity, "weekly variance against plain chance, which is 1"),
     ("q", "Rhythm", _other, "share of active days in the 56 before the silence"),
-    ("masked_days_count", "Days left out count", _other, "as days of the silence"),
+    ("masked_days_count", "Left-out days counted", _other, ""),
 )
 """The same of what stands behind "For statisticians"."""
 

@@ -75,7 +75,7 @@ def test_a_silence_in_numbers_keeps_its_parameters_for_statisticians() -> None:
     ]
     assert [(one.name, one.value) for one in statistics(silent)] == [
         ("Rhythm", "0.0893"),
-        ("Days left out count", "no"),
+        ("Left-out days counted", "no"),
     ]
 
 
