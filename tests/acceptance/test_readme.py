@@ -147,7 +147,8 @@ def _read(path: str) -> str:
 def _code(document: str) -> list[str]:
     """Return a document's commands: its blocks of shell, and what stands between backticks."""
     text = _read(document)
-    blocks = re.findall(r"^```(?:sh)?\n(.*?)^```$", text, re.M | re.S)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
+    blocks = [block for language, block in fenced if language in ("", "sh")]
     prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.M | re.S)
     return [*blocks, *re.findall(r"`([^`]+)`", prose)]
 

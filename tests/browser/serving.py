@@ -73,18 +73,18 @@ class Breakable(Live):
         self._closed = refused
 
 
-def app_of(world: World, live: Live) -> FastAPI:
+def app_of(world: World, live: Live, token: str | None = None) -> FastAPI:
     """Wire a world as `service.py` wires the real thing."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(create_api(world, world, world, live, world.now))
     app.include_router(create_console(world, world, world, world.now, "test"))
-    install_access(app, None)
+    install_access(app, token)
     return app
 
 
 @contextlib.contextmanager
-def served(make: Callable[[], World], port: int = 0) -> Iterator[Served]:
-    """Serve a world as long as the block lasts."""
+def served(make: Callable[[], World], port: int = 0, token: str | None = None) -> Iterator[Served]:
+    """Serve a world as long as the block lasts; with a token, to those who have it."""
     port = port or free_port()
     started = threading.Event()
     held: dict[str, Served] = {}
@@ -94,7 +94,7 @@ def served(make: Callable[[], World], port: int = 0) -> Iterator[Served]:
         world = make()
         live = Breakable(world)
         config = uvicorn.Config(
-            app_of(world, live), "127.0.0.1", port, log_config=None, lifespan="off"
+            app_of(world, live, token), "127.0.0.1", port, log_config=None, lifespan="off"
         )
         server = uvicorn.Server(config)
         loop = asyncio.get_running_loop()
