@@ -163,8 +163,19 @@ async def _answer_person(_: Request, error: Exception) -> Response:
 async def _answer_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return invalid(
-        [FieldFault(field=_field(one["loc"]), detail=one["msg"]) for one in error.errors()]
+        [
+            FieldFault(field=_field(one["loc"]), detail=_SAID.get(one["type"], one["msg"]))
+            for one in error.errors()
+        ]
     )
+
+
+_SAID: Final[Mapping[str, str]] = {
+    "extra_forbidden": "there is no such field; /api/v1/openapi.json names those that there are",
+    "missing": "it is required, and was not sent",
+    "json_invalid": "the body is no JSON",
+}
+"""What the validator says in a programmer's words, in those of whoever asks."""
 
 
 async def _answer_http(_: Request, error: Exception) -> Response:

@@ -91,6 +91,17 @@ async def test_a_filter_that_cannot_be_read_is_422_and_every_field_is_named(door
     assert (told["error"], told["field"]) == ("invalid", named[0])
 
 
+async def test_a_filter_that_does_not_exist_is_422_with_where_those_stand_that_do(
+    door: Door,
+) -> None:
+    (fault,) = (await door.get("/cases?statee=open")).json()["faults"]
+
+    assert fault == {
+        "field": "statee",
+        "detail": "there is no such field; /api/v1/openapi.json names those that there are",
+    }
+
+
 async def test_a_cursor_of_no_list_is_422(door: Door) -> None:
     answer = await door.get("/cases?cursor=abc")
 
