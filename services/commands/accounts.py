@@ -10,7 +10,7 @@ import typer
 from schemas import topics
 from schemas.envelope import Entry, Origin, account, decode, encode_entry
 from schemas.events import SubjectRepaired
-from services.commands.terminal import fail, read_settings
+from services.commands.terminal import fail, printable_lines, read_settings
 from services.settings import ServiceSettings
 
 POLL_SECONDS = 1.0
@@ -38,7 +38,7 @@ def show(
         fail("name one account, or give --all")
     lines = asyncio.run(_found(known, account_id, wait))
     for line in lines:
-        typer.echo(json.dumps(line) if as_json else _for_people(line))
+        typer.echo(json.dumps(line) if as_json else printable_lines(_for_people(line)))
     if not lines and account_id is not None:
         fail(f"account {account_id!r} is not in the snapshot, which may be 30 s old; try --wait 60")
 

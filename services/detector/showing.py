@@ -7,6 +7,7 @@ import msgspec
 from services.detector.calendars import to_date
 from services.detector.facts import KEPT
 from services.detector.facts.people import SEEN_DAYS
+from services.detector.facts.profile import Profile
 from services.detector.subject import Account
 
 _HIDDEN = {"stamps", "zone", "zone_from", "zone_before"}
@@ -30,11 +31,7 @@ def shown(account: Account, partition: int, stamp: int, judged: int = -1) -> dic
         "partition": partition,
         "stamp": stamp,
         "judged": to_date(judged).isoformat() if judged >= 0 else None,
-        "facts": {
-            name: value
-            for name, value in msgspec.to_builtins(facts.profile).items()
-            if name not in _HIDDEN
-        },
+        "facts": _profile(facts.profile),
         **{name: msgspec.to_builtins(getattr(facts, name)) for name in KEPT if name != "profile"},
         "buckets": {
             name: {
@@ -55,6 +52,18 @@ def shown(account: Account, partition: int, stamp: int, judged: int = -1) -> dic
         "quarantine": account.quarantine.error if account.quarantine else None,
         "rules_off": sorted(account.off),
     }
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    found = {
+        name: value
+        for name, value in msgspec.to_builtins(profile).items()
+        if name not in _HIDDEN and name != "closures"
+    }
+    if not profile.closures:
+        return found
+    dates = [[to_date(day).isoformat() for day in span] for span in profile.closures]
+    return found | {"closures": dates}
 
 
 def _units(value: int) -> int | float:

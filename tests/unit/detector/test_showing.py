@@ -12,6 +12,7 @@ def test_an_account_is_shown_as_plain_json() -> None:
         a.usage(0, metric="nothing"),
         a.payment_failed(id="f"),
         a.touch("u1", id="t"),
+        a.closure(4, 6),
     )
     log.each(*(a.tick(day, 3, seen={"app": [day - 1]}) for day in (2, 3, 4)))
     partition = a.play(log)
@@ -30,7 +31,8 @@ def test_an_account_is_shown_as_plain_json() -> None:
         "partition": 3,
         "stamp": 4,
         "judged": "2026-01-07",
-        "facts": {"owner": "ana", "arr": 5, "renewal_on": "2026-04-04"},
+        "facts": {"owner": "ana", "arr": 5, "renewal_on": "2026-04-04"}
+        | {"closures": [["2026-01-08", "2026-01-10"]]},
         "buckets": {"@people": {"2026-01-05": 1}, "nothing": {}, "usage": {"2026-01-05": 1.5}},
         "people": {"u1": "2026-01-05"},
         "usage": {"last_day": a.START + 1},
