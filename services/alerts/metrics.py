@@ -1,26 +1,18 @@
 """The alerts service's metrics: counts as they happen, states read off when somebody asks."""
 
-import platform
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from schemas.alerts import SEVERITIES
 from schemas.topics import ALERTS
 from services.alerts.cases.partition import Partition
-from services.runtime import Health, version
+from services.process_metrics import Counted, counters, process_registry
+from services.runtime import Health
 
 ATTEMPT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 VIEW_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -29,16 +21,16 @@ DELIVERED_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 72
 STATES: Final = ("open", "acknowledged", "snoozed", "resolved")
 STAGE: Final = {"stage": "alerts"}
 
-_COUNTERS: Final[dict[str, tuple[str, str, dict[str, str], tuple[str, ...]]]] = {
-    "folded": ("ebbwatch_alerts_records", "Records folded.", {}, ("type",)),
-    "repeated": ("ebbwatch_alerts_repeated", "Records that changed nothing.", {}, ("type",)),
-    "replayed": ("ebbwatch_replayed", "Records at or before the stamp.", {}, ("reason",)),
-    "action": ("ebbwatch_actions", "Actions of people and timers.", {}, ("type", "status")),
-    "notice": ("ebbwatch_notices_begun", "Notices begun.", {}, ("step",)),
-    "closed": ("ebbwatch_notices_closed", "Notices closed.", {}, ("outcome",)),
-    "rejected": ("ebbwatch_dead_letters", "Refusals, by reason.", STAGE, ("reason",)),
-    "unknown_type": ("ebbwatch_unknown_records", "Records of a newer version.", {}, ()),
-    "failed": ("ebbwatch_fold_failures", "Records whose fold raised.", {}, ("type",)),
+_COUNTERS: Final[Mapping[str, Counted]] = {
+    "folded": Counted("ebbwatch_alerts_records", "Records folded.", {}, ("type",)),
+    "repeated": Counted("ebbwatch_alerts_repeated", "Records that changed nothing.", {}, ("type",)),
+    "replayed": Counted("ebbwatch_replayed", "Records at or before the stamp.", {}, ("reason",)),
+    "action": Counted("ebbwatch_actions", "Actions of people and timers.", {}, ("type", "status")),
+    "notice": Counted("ebbwatch_notices_begun", "Notices begun.", {}, ("step",)),
+    "closed": Counted("ebbwatch_notices_closed", "Notices closed.", {}, ("outcome",)),
+    "rejected": Counted("ebbwatch_dead_letters", "Refusals, by reason.", STAGE, ("reason",)),
+    "unknown_type": Counted("ebbwatch_unknown_records", "Records of a newer version.", {}, ()),
+    "failed": Counted("ebbwatch_fold_failures", "Records whose fold raised.", {}, ("type",)),
 }
 """By what a partition counts: name, text, fixed labels, and the labels of the count."""
 
@@ -51,9 +43,7 @@ class Metrics:
     """
 
     def __init__(self, health: Health) -> None:
-        self.registry = registry = CollectorRegistry()
-        for register in (ProcessCollector, PlatformCollector, GCCollector):
-            register(registry=registry)
+        self.registry = registry = process_registry("alerts")
         self._health = health
         self._away: dict[int, str] = {}
         self._notifications = Counter(
@@ -88,7 +78,6 @@ class Metrics:
             ("channel",),
             registry=registry,
         )
-        registry.register(_Build())
         registry.register(_View(lambda: not self._away))
         health.set("view", False, "not written yet", required=False)
 
@@ -172,15 +161,7 @@ class PartitionCollector(Collector):
         yield rebalances
 
     def _counters(self, partitions: Iterable[Partition]) -> Iterator[Metric]:
-        total: Counts[tuple[str, ...]] = Counts(self._counted())
-        for partition in partitions:
-            total.update(partition.counts)
-        for what, (name, text, fixed, labels) in _COUNTERS.items():
-            family = CounterMetricFamily(name, text, labels=[*fixed, *labels])
-            for (kind, *values), count in sorted(total.items()):
-                if kind == what:
-                    family.add_metric([*fixed.values(), *values], count)
-            yield family
+        yield from counters(_COUNTERS, [self._counted(), *(one.counts for one in partitions)])
 
     def _per_partition(self, partitions: Iterable[Partition]) -> Iterator[Metric]:
         labels = ["topic", "partition"]
@@ -237,11 +218,3 @@ class _View(Collector):
             "Whether our part of the view is up to date.",
             value=float(self._up()),
         )
-
-
-class _Build(Collector):
-    def collect(self) -> Iterator[Metric]:
-        labels = ["service", "version", "python"]
-        info = GaugeMetricFamily("ebbwatch_build_info", "What runs.", labels=labels)
-        info.add_metric(["alerts", version(), platform.python_version()], 1)
-        yield info

@@ -190,6 +190,8 @@ def _failed(entry: Entry) -> str:
     reason = entry.reason or ""
     what = FAILURES.get(reason) or f"did not take it ({reason.replace('_', ' ')})"
     following = f"tried again at {when(entry.until)}" if entry.until else "not tried again"
+    if reason == "gone" and entry.until:
+        following = "it waits until the channel is switched on again"
     return f"{entry.channel} {what}; {following}"
 
 

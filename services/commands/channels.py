@@ -70,7 +70,7 @@ def try_channel(name: Name) -> None:
 
 @app.command()
 def enable(name: Name) -> None:
-    """Switch a channel on again; what failed for good while it was off is not sent again."""
+    """Switch a channel on again; what has waited for it, at most three days, is sent now."""
     settings = read_settings(ServiceSettings)
     before = _channel(settings, name).health
     _run(ConfigLog(settings.kafka, settings.prefix).write(f"{HEALTH_PREFIX}{name}", None))

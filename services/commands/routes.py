@@ -30,6 +30,7 @@ class Route(NamedTuple):
         why: `owner`, `signal_manager`, or `nobody`.
         channels: By which channels it would go.
         silent: Why nothing at all would be sent; empty if something would.
+        off: Which of the channels are switched off: it would wait for them, at most three days.
     """
 
     person: str | None
@@ -37,6 +38,7 @@ class Route(NamedTuple):
     why: str
     channels: tuple[str, ...]
     silent: str = ""
+    off: tuple[str, ...] = ()
 
 
 @app.callback()
@@ -83,11 +85,11 @@ def routed(summary: AccountSummary, known: "DirectorySnapshot", silent: str) -> 
 
     recipient = route(Case(id=summary.account), summary, known.people, known.routing)
     person = known.people.get(recipient.person or "")
-    channels = tuple(name for name, one in known.channels.items() if not one.disabled)
-    if not silent and not channels:
-        silent = "every channel is switched off" if known.channels else "there is no channel"
+    silent = silent or ("" if known.channels else "there is no channel")
+    channels = () if silent else tuple(known.channels)
+    off = tuple(name for name in channels if known.channels[name].disabled)
     name = person.name if person else None
-    return Route(recipient.person, name, recipient.why, () if silent else channels, silent)
+    return Route(recipient.person, name, recipient.why, channels, silent, off)
 
 
 def silence(found: Mapping[str, bytes], rule: str | None, segment: str | None) -> str:
@@ -120,6 +122,8 @@ def render(route: Route, summary: AccountSummary) -> str:
         first = f"{who}: nobody would be told, because {route.silent}"
     else:
         first = f"{who}: {_person(route)} would be told by {listed(route.channels)}"
+        if route.off:
+            first += f"; it would wait for {listed(route.off)}, switched off, at most three days"
     rest = f"    {_REASONS[route.why]}; whoever a case is assigned to comes first"
     return f"{printable(first)}\n{rest}"
 

@@ -12,9 +12,10 @@ from fastapi import FastAPI
 from schemas import topics
 from services import runtime
 from services.detector.agents import build, lag_of
-from services.detector.metrics import PartitionCollector, base_registry, event_to_alert
+from services.detector.metrics import PartitionCollector, event_to_alert
 from services.detector.settings import DetectorSettings
 from services.detector.store import Names
+from services.process_metrics import process_registry
 from services.runtime import (
     ConfigurationError,
     ExitCode,
@@ -54,7 +55,7 @@ def main(environ: Mapping[str, str]) -> int:
 def run(settings: DetectorSettings) -> NoReturn:
     """Run a worker until SIGTERM or SIGINT, then end the process."""
     health = Health()
-    registry = base_registry()
+    registry = process_registry("detector")
     app, ownership = build(settings, health, event_to_alert(registry).observe)
     events = Names.of(settings.prefix).events
     registry.register(

@@ -1,38 +1,35 @@
 """The detector's metrics, read off the owned partitions when somebody asks (operations.md)."""
 
-import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from schemas.topics import EVENTS
 from services.detector.partition import Partition
-from services.runtime import version
+from services.process_metrics import Counted, counters
 
 TOPIC: Final = {"topic": EVENTS.name}
 STAGE: Final = {"stage": "detector"}
 
-_COUNTERS: Final[dict[str, tuple[str, str, dict[str, str], tuple[str, ...]]]] = {
-    "folded": ("ebbwatch_detector_events", "Events folded, by outcome.", TOPIC, ("outcome",)),
-    "duplicate": ("ebbwatch_duplicates", "Entries dropped as repeated.", {}, ("reason",)),
-    "rejected": ("ebbwatch_dead_letters", "Refusals, by reason.", STAGE, ("reason",)),
-    "alert": ("ebbwatch_alerts_emitted", "Alert records.", {}, ("type", "rule", "severity")),
-    "suppressed": ("ebbwatch_alerts_suppressed", "Conditions held back.", {}, ("reason",)),
-    "rule_failed": ("ebbwatch_rule_failures", "Rules that raised and are off.", {}, ("rule",)),
-    "quarantined": ("ebbwatch_quarantined", "Subjects set aside.", {}, ("reason",)),
-    "held": ("ebbwatch_held_entries", "Entries that wait for a repair.", {}, ("reason",)),
-    "repaired": ("ebbwatch_repairs", "Subjects repaired.", {}, ("reason",)),
-    "replayed": ("ebbwatch_replayed", "Messages at or before the stamp.", {}, ("reason",)),
+_COUNTERS: Final[Mapping[str, Counted]] = {
+    "folded": Counted(
+        "ebbwatch_detector_events", "Events folded, by outcome.", TOPIC, ("outcome",)
+    ),
+    "duplicate": Counted("ebbwatch_duplicates", "Entries dropped as repeated.", {}, ("reason",)),
+    "rejected": Counted("ebbwatch_dead_letters", "Refusals, by reason.", STAGE, ("reason",)),
+    "alert": Counted("ebbwatch_alerts_emitted", "Alert records.", {}, ("type", "rule", "severity")),
+    "suppressed": Counted("ebbwatch_alerts_suppressed", "Conditions held back.", {}, ("reason",)),
+    "rule_failed": Counted(
+        "ebbwatch_rule_failures", "Rules that raised and are off.", {}, ("rule",)
+    ),
+    "quarantined": Counted("ebbwatch_quarantined", "Subjects set aside.", {}, ("reason",)),
+    "held": Counted("ebbwatch_held_entries", "Entries that wait for a repair.", {}, ("reason",)),
+    "repaired": Counted("ebbwatch_repairs", "Subjects repaired.", {}, ("reason",)),
+    "replayed": Counted("ebbwatch_replayed", "Messages at or before the stamp.", {}, ("reason",)),
 }
 """By what is counted: name, text, fixed labels, and the labels of the count."""
 
@@ -82,12 +79,7 @@ class PartitionCollector(Collector):
         total: Counter[tuple[str, ...]] = Counter(self._counted())
         for partition in self._partitions():
             total.update(partition.counts)
-        for what, (name, text, fixed, labels) in _COUNTERS.items():
-            family = CounterMetricFamily(name, text, labels=[*fixed, *labels])
-            for (kind, *values), count in sorted(total.items()):
-                if kind == what:
-                    family.add_metric([*fixed.values(), *values], count)
-            yield family
+        yield from counters(_COUNTERS, [total])
         late = CounterMetricFamily("ebbwatch_late_events", "Late events.", labels=["topic"])
         late.add_metric([EVENTS.name], total["folded", "late"] + total["rejected", "too_late"])
         yield late
@@ -138,15 +130,6 @@ class PartitionCollector(Collector):
         yield from (lag, watermark, stamp, accounts, held, ids, horizon, closings, rules)
 
 
-def base_registry() -> CollectorRegistry:
-    """Return a registry with the process's and the build's metrics."""
-    registry = CollectorRegistry()
-    for register in (ProcessCollector, PlatformCollector, GCCollector):
-        register(registry=registry)
-    registry.register(_Build())
-    return registry
-
-
 def event_to_alert(registry: CollectorRegistry) -> Histogram:
     """Return the histogram from the append of an event, or of the tick, to its durable alert."""
     return Histogram(
@@ -155,11 +138,3 @@ def event_to_alert(registry: CollectorRegistry) -> Histogram:
         registry=registry,
         buckets=ALERT_SECONDS,
     )
-
-
-class _Build(Collector):
-    def collect(self) -> Iterator[Metric]:
-        labels = ["service", "version", "python"]
-        info = GaugeMetricFamily("ebbwatch_build_info", "What runs.", labels=labels)
-        info.add_metric(["detector", version(), platform.python_version()], 1)
-        yield info

@@ -1,16 +1,15 @@
 """What ingest shows to Prometheus."""
 
-import platform
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from services.ingest.publisher import Publisher
 from services.ingest.seen import Seen
-from services.runtime import version
+from services.process_metrics import process_registry
 
 OTHER: Final = "other"
 """Stands for every source that no key and no input names, so that a client cannot make labels."""
@@ -21,7 +20,7 @@ class Metrics:
     """The metrics of one process, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = process_registry("ingest")
         self.sources: frozenset[str] = frozenset()
         self._events = self._counter(
             "ebbwatch_ingest_events_total", "Events by what became of them.", "source", "outcome"
@@ -57,8 +56,6 @@ class Metrics:
             "input",
             "partition",
         )
-        build = self._gauge("ebbwatch_build_info", "What runs.", "service", "version", "python")
-        build.labels("ingest", version(), platform.python_version()).set(1)
 
     def accepted(self, counts: Mapping[str, int]) -> None:
         """Count acknowledged events by source."""

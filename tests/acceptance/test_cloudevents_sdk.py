@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -121,7 +120,6 @@ async def _two(ours: Deployment) -> list[Entry]:
     return found if len(found) == 2 else []
 
 
-@pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed")
 async def test_kcat_writes_an_input_and_reads_the_refusals(ours: Deployment) -> None:
     topic = f"{ours.prefix}usage"
     await create_topics(ours.kafka, topic)

@@ -194,12 +194,24 @@ class World:
         return found[:limit], found[limit - 1].account if len(found) > limit else None
 
     async def alert(self, alert_id: str) -> AlertShown | None:
-        raise NotImplementedError
+        self._ask()
+        return next((one for one in self._alerts() if one.alert_id == alert_id), None)
 
     async def alerts(
         self, open_only: bool, after: str | None, limit: int
     ) -> tuple[list[AlertShown], str | None]:
-        raise NotImplementedError
+        self._ask()
+        found = [one for one in self._alerts() if one.open or not open_only]
+        return found[:limit], None
+
+    def _alerts(self) -> list[AlertShown]:
+        """Every alert, the newest first."""
+        shown = [
+            showing.alert_shown(standing)
+            for case in self._partition.cases.values()
+            for standing in case.standings.values()
+        ]
+        return sorted(shown, key=lambda one: one.fired_at, reverse=True)
 
     async def answer(self, action_id: str, account: str | None = None) -> ActionAnswer | None:
         self._ask()

@@ -77,7 +77,9 @@ def health(channel: Channel) -> Health:
             "gone": "its endpoint said that it is gone for good (410)",
             "failing": "it has failed for five days",
         }.get(known.reason or "", "it was switched off")
-        remedy = f"mend it, then: ebbwatch channels enable {channel.name}"
+        remedy = (
+            f"mend it, then: ebbwatch channels enable {channel.name}; what comes waits three days"
+        )
         return Health(
             one.name, one.kind, one.host, "disabled", known.disabled_at, f"{why}; {remedy}"
         )

@@ -127,7 +127,7 @@ async def test_a_test_that_fails_says_why() -> None:
     )
 
 
-def test_an_alert_goes_to_the_owner_by_every_channel_that_is_on() -> None:
+def test_an_alert_goes_to_the_owner_by_every_channel_and_waits_for_those_that_are_off() -> None:
     off = ChannelHealth(disabled_at=NOW, reason="gone")
     found = known(
         person__ana=ANA,
@@ -137,9 +137,10 @@ def test_an_alert_goes_to_the_owner_by_every_channel_that_is_on() -> None:
         health_of__old=off,
     )
     route = routed(ACME, found, "")
-    assert route == Route("ana", "Ana Lima", "owner", ("crm", "ops"))
+    assert route == Route("ana", "Ana Lima", "owner", ("crm", "old", "ops"), off=("old",))
     assert render(route, ACME) == (
-        "Acme (acct_42): Ana Lima (ana) would be told by crm and ops\n"
+        "Acme (acct_42): Ana Lima (ana) would be told by crm, old and ops; it would wait for old, "
+        "switched off, at most three days\n"
         "    the account's owner; whoever a case is assigned to comes first"
     )
 
@@ -157,10 +158,7 @@ def test_an_owner_whom_nobody_knows_leaves_it_to_the_signal_manager() -> None:
 
 
 def test_where_nothing_would_be_sent_the_reason_is_said() -> None:
-    off = ChannelHealth(disabled_at=NOW, reason="gone")
     assert routed(ACME, known(), "").silent == "there is no channel"
-    asleep = known(channel__crm=RECORD, health_of__crm=off)
-    assert routed(ACME, asleep, "").silent == "every channel is switched off"
     shadow = routed(ACME, known(channel__crm=RECORD), "rule x is in shadow")
     assert shadow == Route("ana", None, "owner", (), "rule x is in shadow")
     assert render(shadow, ACME).startswith(

@@ -227,7 +227,8 @@ async def test_deliveries_tell_how_channels_do_and_no_secret(door: Door) -> None
         "crm webhook to crm.example Delivering",
         "Failing since",
         "Switched off since",
-        "gone for good (410); mend it, then: ebbwatch channels enable off",
+        "gone for good (410); mend it, then: ebbwatch channels enable off; what comes waits three "
+        "days",
         "Its secret cannot be opened",
         "goes to Ben , the signal manager",
     ]:
