@@ -10,6 +10,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from services import failpoints
+
 PREFIX: Final = "EBBWATCH_"
 SERVICES: Final = ("ingest", "detector", "alerts")
 
@@ -23,6 +25,7 @@ SHARED_NAMES: Final[Mapping[str, str]] = {
     "EBBWATCH_SECRET_KEY": "what API keys are hashed and secrets sealed with",
     "EBBWATCH_HOST": "address that the services listen on",
     "EBBWATCH_LOG_LEVEL": "debug, info, warning or error",
+    "EBBWATCH_FAILPOINTS": "for tests only: name=kill, name=stall:SECONDS, name=raise",
     "EBBWATCH_KEY": "API key of `ebbwatch send`",
     "EBBWATCH_URL": "address of ingest for `ebbwatch send`",
     "EBBWATCH_TEST_KAFKA": "bootstrap servers of the tests' own Kafka",
@@ -55,6 +58,7 @@ class ServiceSettings(BaseModel):
         config_dir: Folder of the company's files.
         host: Address that the service listens on.
         log_level: The least severe level that is logged.
+        failpoints: For tests of crashes: where the process dies or stands still.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,11 +73,18 @@ class ServiceSettings(BaseModel):
     config_dir: Path | None = None
     host: str = "127.0.0.1"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    failpoints: str = ""
 
     @field_validator("token", mode="before")
     @classmethod
     def _bare(cls, token: object) -> object:
         return token.strip() or None if isinstance(token, str) else token
+
+    @field_validator("failpoints")
+    @classmethod
+    def _known_failpoints(cls, spec: str) -> str:
+        failpoints.parse(spec)
+        return spec
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 from schemas.topics import MESSAGE_LIMIT
+from services import failpoints
 from services.kafka_clients import close
 
 REQUEST_TIMEOUT_MS: Final = 10_000
@@ -98,11 +99,14 @@ class SnapshotWriter:
             RecordTooLarge: A record does not fit; the caller must not go on.
             aiokafka.errors.KafkaError: The outcome is unknown; the caller must not go on.
         """
+        failpoints.reach("snapshot.cut")
         try:
             async with self._producer.transaction():
                 sent = [one async for one in self._sent(records)]
                 for one in sent:
                     await one
+                failpoints.reach("snapshot.in_transaction")
+            failpoints.reach("snapshot.committed")
         except _FENCED as error:
             raise Fenced("another worker owns the partition") from error
 
@@ -154,6 +158,7 @@ async def load(kafka: str, topic: str, partition: int) -> dict[str, bytes]:
     """
     consumer = _reader(kafka, "read_committed")
     await consumer.start()
+    failpoints.reach("snapshot.load")
     try:
         return await asyncio.wait_for(
             _read(consumer, TopicPartition(topic, partition)), LOAD_SECONDS

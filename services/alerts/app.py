@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 import uvloop
 
-from services import runtime
+from services import failpoints, runtime
 from services.alerts.service import Service
 from services.alerts.settings import AlertsSettings
 from services.lifetime import live
@@ -42,6 +42,7 @@ def main(environ: Mapping[str, str]) -> int:
         return ExitCode.CONFIG
     secrets = [one.get_secret_value() for one in (settings.secret_key, settings.token) if one]
     runtime.configure_logging("alerts", settings.log_level, secrets)
+    failpoints.arm(settings.failpoints)
     return uvloop.run(run(settings))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from schemas import cases
 from schemas.cases import Action, NoticeDelivered, NoticeFailed, NoticeIntended, Target
+from services import failpoints
 from services.alerts.accounts import Accounts
 from services.alerts.cases.case import Case
 from services.alerts.cases.notices import Delivery, Notice
@@ -114,6 +115,7 @@ class Dispatch:
         await self._log.insist(
             NoticeIntended(id=notice.id, case=case.id, at=self._now(), targets=targets)
         )
+        failpoints.reach("outbox.intended")
 
     def _recipient(self, case: Case, accounts: Accounts) -> Recipient:
         known = self._directory.snapshot
@@ -143,6 +145,7 @@ class Dispatch:
         clock = asyncio.get_running_loop().time
         begun = clock()
         outcome = await self._send(channel, notice, delivery)
+        failpoints.reach("outbox.sent")
         took = clock() - begun
         self._tally.attempted(channel.name, took)
         if isinstance(outcome, Delivered):
@@ -187,6 +190,7 @@ class Dispatch:
             took_ms=round(1000 * took),
         )
         await self._log.insist(record)
+        failpoints.reach("outbox.noted")
         self._tally.notified(delivery.channel, "delivered")
         self._tally.delivered(max(0.0, now.timestamp() - notice.caused_at / 1e6))
         self._note(self._directory.succeeded(delivery.channel))

@@ -101,7 +101,7 @@ async def _load(known: ServiceSettings, number: int) -> Any:
 
 
 async def _repair(known: ServiceSettings, account_id: str) -> int:
-    from services.ingest.publisher import publishing
+    from services.publishing.publisher import publishing
 
     number, subject = _partitions(known, account_id)[0], account(account_id)
     held = (await _load(known, number)).accounts.get(subject)

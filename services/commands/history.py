@@ -111,8 +111,8 @@ async def import_files(
     """
     from services.ingest.history.files import find
     from services.ingest.history.importer import Outside, run_import
-    from services.ingest.publisher import publishing
     from services.ingest.rejects import Rejects
+    from services.publishing.publisher import publishing
 
     found = find(paths, kind)
     for line in _ignored(found):

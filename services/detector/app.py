@@ -10,7 +10,7 @@ import faust
 from fastapi import FastAPI
 
 from schemas import topics
-from services import runtime
+from services import failpoints, runtime
 from services.detector.agents import build, lag_of
 from services.detector.metrics import PartitionCollector, event_to_alert
 from services.detector.settings import DetectorSettings
@@ -48,6 +48,7 @@ def main(environ: Mapping[str, str]) -> int:
         get_logger(__name__).critical("configuration is wrong", faults=faults)
         return ExitCode.CONFIG
     runtime.configure_logging("detector", settings.log_level)
+    failpoints.arm(settings.failpoints)
     gc.set_threshold(GC_THRESHOLD, 20, 100)
     return run(settings)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from services import failpoints
 from services.continuity import CannotOwn
 from services.detector.partition import Gap, Partition
 from services.detector.settings import DetectorSettings
@@ -100,6 +101,7 @@ class Ownership:
         owned = self.owned.get(number)
         if owned is None or generation != self.generation or generation != self._now():
             return
+        failpoints.reach("detector.fold")
         try:
             owned.partition.apply(offset, appended, event.message.value)
             owned.partition.judge(JUDGED_AT_ONCE)

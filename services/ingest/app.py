@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import uvloop
 
-from services import runtime
+from services import failpoints, runtime
 from services.ingest.service import Service
 from services.ingest.settings import IngestSettings
 from services.lifetime import live
@@ -35,6 +35,7 @@ def main(environ: Mapping[str, str]) -> int:
     runtime.configure_logging(
         "ingest", settings.log_level, [settings.secret_key.get_secret_value()]
     )
+    failpoints.arm(settings.failpoints)
     return uvloop.run(run(settings))
 
 

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from typing import Final
 
-from services.ingest.publisher import Unavailable
+from services.publishing.publisher import Unavailable
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _MANY: Final = (

@@ -9,15 +9,16 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.config import Input
+from services import failpoints
 from services.ingest.formats import find
 from services.ingest.forwarding import Forwarded, Source
 from services.ingest.inputs import Inputs
 from services.ingest.markers import Marks
 from services.ingest.metrics import Metrics
-from services.ingest.publisher import Publisher
 from services.ingest.rejects import Rejects
 from services.ingest.seen import Seen
 from services.kafka_clients import Pulse, close
+from services.publishing.publisher import Publisher
 from services.runtime import Health, get_logger
 from services.topic_admin import partition_counts
 
@@ -218,6 +219,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         epoch: int,
     ) -> None:
         await self._publisher.publish(forwarded.items)
+        failpoints.reach("bridge.published")
         await self._rejects.write(forwarded.rejects)
         self._seen.note(forwarded.seen)
         self._metrics.accepted(forwarded.accepted)
@@ -229,6 +231,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         self._inputs.forwarded(ahead)
         try:
             await consumer.commit({partition: each[0] for partition, each in ahead.items()})
+            failpoints.reach("bridge.committed")
             self._inputs.committed(ahead)
         except KafkaError as error:
             # Likewise; or the next commit makes up for it.

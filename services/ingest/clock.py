@@ -6,8 +6,8 @@ from typing import Final
 
 from schemas.events import ClockTicked
 from services.ingest.entries import broadcast
-from services.ingest.publisher import Publisher, Unavailable
 from services.ingest.seen import Seen
+from services.publishing.publisher import Publisher, Unavailable
 from services.runtime import get_logger
 
 SKEW_MICROS: Final = 120 * 1_000_000

@@ -4,8 +4,8 @@ from schemas.cloudevents import Incoming, Refused
 from schemas.envelope import COMPANY as COMPANY_SUBJECT
 from schemas.envelope import Entry, Origin, account, encode_entry
 from schemas.events import COMPANY, EVERYBODY, Event
-from services.ingest.lanes import ENTRY_BYTES
 from services.partitioning import partition_of
+from services.publishing.lanes import ENTRY_BYTES
 
 SYSTEM_SOURCE = "ebbwatch"
 AHEAD_MICROS = 600 * 1_000_000

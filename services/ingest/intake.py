@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 from schemas.cloudevents import Incoming, Refused
 from schemas.config import ApiKey
+from services import failpoints
 from services.ingest import keys
 from services.ingest.entries import admit
 from services.ingest.formats import WHOLE_BODY, Batch, Format
 from services.ingest.metrics import Metrics
-from services.ingest.publisher import Publisher, Unavailable
 from services.ingest.rejects import Rejects, reject
 from services.ingest.seen import HOUR_MICROS, Seen
+from services.publishing.publisher import Publisher, Unavailable
 from services.runtime import get_logger
 
 _log = get_logger(__name__)
@@ -154,6 +155,7 @@ class Intake:
         for index, outcome in enumerate(batch.outcomes):
             sorting.add(index, outcome)
         await self._write(sorting, batch)
+        failpoints.reach("http.published")
         self._seen.note(sorting.seen)
         self.metrics.accepted(sorting.accepted)
         self.metrics.refused((each.source, each.reason) for _, each in sorting.refused)

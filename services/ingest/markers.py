@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from services.config_log import ConfigLog
-from services.ingest.producer import Producer
+from services.publishing.producer import Producer
 
 PREFIX: Final = "inputs/"
 SETTLE_SECONDS: Final = 2.0

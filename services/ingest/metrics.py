@@ -7,9 +7,9 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from services.ingest.publisher import Publisher
 from services.ingest.seen import Seen
 from services.process_metrics import process_registry
+from services.publishing.publisher import Publisher
 
 OTHER: Final = "other"
 """Stands for every source that no key and no input names, so that a client cannot make labels."""

@@ -8,8 +8,8 @@ import msgspec
 
 from schemas.cloudevents import Refused
 from schemas.rejects import RAW_LIMIT, Reject
-from services.ingest.producer import Producer
-from services.ingest.publisher import Unavailable
+from services.publishing.producer import Producer
+from services.publishing.publisher import Unavailable
 
 PENDING_LIMIT: Final = 20_000
 """Refusals that may wait for their acknowledgement."""

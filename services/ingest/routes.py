@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from services.ingest.body import TooLarge, TooSlow, UnknownEncoding, Unreadable, Uploads
 from services.ingest.formats import cloudevents
 from services.ingest.intake import Intake, RefusedBody, Unauthorized
-from services.ingest.publisher import Unavailable
+from services.publishing.publisher import Unavailable
 from services.runtime import Health, health_router
 
 ERRORS: Final[Mapping[type[Exception], tuple[int, str]]] = {

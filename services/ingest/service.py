@@ -17,13 +17,13 @@ from services.ingest.entries import broadcast
 from services.ingest.intake import Intake
 from services.ingest.markers import Marks
 from services.ingest.metrics import Metrics
-from services.ingest.producer import Producer
-from services.ingest.publisher import Limits, Publisher
 from services.ingest.rejects import Rejects
 from services.ingest.routes import create_app
 from services.ingest.seen import Seen
 from services.ingest.settings import IngestSettings
 from services.lifetime import end, lasting
+from services.publishing.producer import Producer
+from services.publishing.publisher import Limits, Publisher
 from services.runtime import Health, get_logger, serve
 from services.topic_admin import require
 

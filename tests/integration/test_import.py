@@ -25,7 +25,7 @@ from services.config_log import ConfigLog
 from services.ingest.history.files import HistoryError, find
 from services.ingest.history.importer import Outside, Progress, run_import
 from services.ingest.history.play import Item
-from services.ingest.publisher import Publisher, publishing
+from services.publishing.publisher import Publisher, publishing
 from services.settings import ServiceSettings
 from tests.platform import create_topics, free_port
 

@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 
 from services import local
-from services.ingest import producer as module
-from services.ingest.producer import Producer
+from services.publishing import producer as module
+from services.publishing.producer import Producer
 from tests.integration.ingesting import consumer
 from tests.platform import create_topics, eventually, free_port, free_ports, require_jars
 

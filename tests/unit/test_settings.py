@@ -78,6 +78,7 @@ def test_every_shared_name_is_accepted_by_every_service() -> None:
         "EBBWATCH_REDIS_URL": "redis://a:1/0",
         "EBBWATCH_PARTITIONS": "4",
         "EBBWATCH_LOG_LEVEL": "info",
+        "EBBWATCH_FAILPOINTS": "detector.fold=kill@3",
     }
 
     load_settings(IngestSettings, {**dict.fromkeys(SHARED_NAMES, "x"), **values})

@@ -9,7 +9,7 @@ from aiokafka.structs import RecordMetadata, TopicPartition
 
 from schemas import envelope
 from schemas.envelope import Entry
-from services.ingest.producer import Producer
+from services.publishing.producer import Producer
 
 DAY = 86_400_000_000
 NOW = 20_000 * DAY

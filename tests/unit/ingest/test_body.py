@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from services.ingest.body import TooLarge, TooSlow, UnknownEncoding, Unreadable, Uploads
-from services.ingest.publisher import Unavailable
+from services.publishing.publisher import Unavailable
 
 LIMIT = 1000
 BATCH = {"content-type": "application/cloudevents-batch+json"}

@@ -7,8 +7,8 @@ import pytest
 from schemas.envelope import Entry
 from schemas.events import ClockTicked
 from services.ingest.clock import Clock
-from services.ingest.publisher import Publisher
 from services.ingest.seen import HOUR_MICROS, Seen
+from services.publishing.publisher import Publisher
 from tests.platform import eventually
 from tests.unit.ingest.builders import NOW, FakeProducer
 

@@ -18,10 +18,10 @@ from services.ingest.body import Uploads
 from services.ingest.intake import Intake
 from services.ingest.keys import digest
 from services.ingest.metrics import Metrics
-from services.ingest.publisher import Publisher
 from services.ingest.rejects import Rejects
 from services.ingest.routes import create_app
 from services.ingest.seen import HOUR_MICROS, Seen
+from services.publishing.publisher import Publisher
 from services.runtime import Health
 from tests.unit.ingest.builders import NOW, FakeProducer, body, event
 

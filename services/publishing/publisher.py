@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.envelope import join
-from services.ingest.lanes import ENTRY_BYTES, Chunk, Lane, Ticket
-from services.ingest.producer import Producer
+from services.publishing.lanes import ENTRY_BYTES, Chunk, Lane, Ticket
+from services.publishing.producer import Producer
 
 LINGER_SECONDS: Final = (0.005, 0.1)
 """Source: design.md §4, the shortest and the longest wait for more entries."""

@@ -6,8 +6,8 @@ import pytest
 from schemas import envelope
 from schemas.envelope import BYTE_LIMIT, ENTRY_LIMIT, Entry, encode_entry
 from schemas.events import UsageRecorded
-from services.ingest.lanes import ENTRY_BYTES
-from services.ingest.publisher import Limits, Publisher, Unavailable
+from services.publishing.lanes import ENTRY_BYTES
+from services.publishing.publisher import Limits, Publisher, Unavailable
 from tests.platform import eventually
 from tests.unit.ingest.builders import FakeProducer
 

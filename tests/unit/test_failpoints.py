@@ -1,0 +1,38 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services import failpoints
+
+SERVICES = Path(__file__).parents[2] / "services"
+
+
+@pytest.fixture(autouse=True)
+def disarmed() -> Iterator[None]:
+    yield
+    failpoints.arm("")
+
+
+def test_every_name_is_passed_somewhere_and_no_other_is() -> None:
+    code = "\n".join(path.read_text() for path in SERVICES.rglob("*.py"))
+    passed = set(re.findall(r'failpoints\.reach\(\s*"([^"]+)"', code))
+    assert passed == set(failpoints.FAILPOINTS)
+
+
+def test_a_place_raises_the_time_it_was_asked_for_and_never_again() -> None:
+    failpoints.arm("detector.fold=raise@2")
+    failpoints.reach("detector.fold")
+    with pytest.raises(RuntimeError, match=r"detector\.fold"):
+        failpoints.reach("detector.fold")
+    failpoints.reach("detector.fold")
+    failpoints.reach("snapshot.cut")
+
+
+@pytest.mark.parametrize(
+    "spec", ["nowhere=kill", "detector.fold", "detector.fold=dance", "detector.fold=stall:x"]
+)
+def test_an_unknown_name_or_action_is_refused(spec: str) -> None:
+    with pytest.raises(failpoints.WrongFailpoint):
+        failpoints.arm(spec)
