@@ -1,0 +1,108 @@
+"""What earlier versions wrote is read by today's code: frozen logs and snapshots.
+
+`state-v1` was written by commit 97cdcd2: 501 messages of one partition of `events.v1` (zones,
+origins, late events, closings that were open at the cut), its snapshot and alerts, and a day of
+`alerts.v1` with its snapshot of cases. A new layout freezes one more before it is released.
+"""
+
+import base64
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas import alerts as alert_codec
+from services.alerts.cases.partition import Partition as Cases
+from services.detector.partition import Partition
+from services.detector.showing import shown
+
+FOLDER = Path(__file__).parents[1] / "faults" / "fixtures"
+FIXTURES = sorted(FOLDER.glob("state-*.json.gz"))
+
+
+@pytest.fixture(params=FIXTURES, ids=lambda path: path.name.partition(".")[0])
+def frozen(request: pytest.FixtureRequest) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(gzip.decompress(request.param.read_bytes()))
+    return found
+
+
+def values(records: dict[str, str]) -> dict[str, bytes]:
+    return {key: base64.b64decode(raw) for key, raw in records.items()}
+
+
+def restored(frozen: dict[str, Any]) -> Partition:
+    return Partition.restore(
+        frozen["partition"], frozen["partitions"], values(frozen["state"]), frozen["horizon"]
+    )
+
+
+def test_an_earlier_snapshot_shows_what_it_showed(frozen: dict[str, Any]) -> None:
+    partition = restored(frozen)
+    assert partition.stamp == frozen["stamp"]
+    found = [
+        shown(one, frozen["partition"], partition.stamp, partition.judged_to(one))
+        for _, one in sorted(partition.accounts.items())
+    ]
+    # Later versions show more of an account, never less.
+    assert [{name: line[name] for name in told} for line, told in both(found, frozen)] == (
+        frozen["accounts"]
+    )
+
+
+def both(
+    found: list[dict[str, Any]], frozen: dict[str, Any]
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    plain = json.loads(json.dumps(found))
+    return list(zip(plain, frozen["accounts"], strict=True))
+
+
+def test_an_earlier_log_gives_the_same_alerts_and_goes_on_from_its_snapshot(
+    frozen: dict[str, Any],
+) -> None:
+    afresh = Partition.begin(frozen["partition"], frozen["partitions"], frozen["horizon"])
+    gone_on = restored(frozen)
+    for message in frozen["log"]:
+        if message["offset"] <= frozen["stamp"]:
+            fold(afresh, message)
+    alerts = [json.loads(alert_codec.encode(one)) for one in afresh.cut().alerts]
+    assert [told(one) for one in alerts[: len(frozen["alerts"])]] == [
+        told(one) for one in frozen["alerts"]
+    ]
+    for message in frozen["log"]:
+        if message["offset"] > frozen["stamp"]:
+            fold(afresh, message)
+        fold(gone_on, message)
+    assert settled(gone_on) == settled(afresh)
+
+
+def settled(partition: Partition) -> dict[str, dict[str, Any]]:
+    """Judge all that is due; return what is shown of each account."""
+    while partition.judge(250):
+        pass
+    return {
+        one.id: shown(one, 0, 0, partition.judged_to(one)) for one in partition.accounts.values()
+    }
+
+
+def fold(partition: Partition, message: dict[str, Any]) -> None:
+    partition.apply(message["offset"], message["appended"], base64.b64decode(message["value"]))
+    partition.judge(3)
+
+
+def told(alert: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(alert[name] for name in ("type", "alert_id", "day", "fired_at", "severity"))
+
+
+def test_an_earlier_snapshot_of_cases_is_what_its_log_folds_to_today(
+    frozen: dict[str, Any],
+) -> None:
+    kept = Cases.restore(0, 1, values(frozen["cases"]["state"]))
+    afresh = Cases.begin(0, 1)
+    for one in frozen["cases"]["log"]:
+        record = (one["offset"], one["appended"], one["key"], base64.b64decode(one["value"]))
+        afresh.apply(*record)
+        kept.apply(*record)
+    assert (kept.stamp, kept.cases) == (afresh.stamp, afresh.cases)
+    assert kept.counts["replayed", "offset"] == len(frozen["cases"]["log"])
