@@ -12,7 +12,7 @@ BESIDE := .ebbwatch/.tests-stamp
 DEMO_KAFKA = $(if $(EBBWATCH_KAFKA),,$(JARS))
 TEST_KAFKA = $(if $(EBBWATCH_TEST_KAFKA),,$(JARS))
 
-.PHONY: help install fmt lint types floors test check demo bench schemas lock
+.PHONY: help install fmt lint types floors test check demo bench faults schemas lock
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -46,6 +46,10 @@ demo: $(VENV) $(DEMO_KAFKA) ## the product on real data; unattended: make demo A
 
 bench: $(VENV) $(TEST_KAFKA) ## figures, one JSON line each, beside plain Faust in the same run
 	@$(PYTHON) -m tests.bench $(ARGS)
+
+faults: $(VENV) $(JARS) ## break everything: make faults SEEDS=3 SCENARIO=NAME SEED=17
+	@$(PYTHON) -m tests.faults --seeds $(or $(SEEDS),1) \
+	  $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SEED),--seed $(SEED))
 
 schemas: $(VENV) ## generate schemas/json from the code
 	$(PYTHON) -m schemas.generate

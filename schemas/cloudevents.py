@@ -7,7 +7,18 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from .events import COMPANY, DECODERS, EVERYBODY, SYSTEM, Event, FieldError
+from .events import (
+    COMPANY,
+    DECODERS,
+    EVERYBODY,
+    NAMED,
+    PERSONAL,
+    SYSTEM,
+    AccountMerged,
+    Event,
+    FieldError,
+    PersonJoined,
+)
 
 ID_LIMIT = 256
 DEPTH_LIMIT = 32
@@ -27,6 +38,7 @@ class Incoming(NamedTuple):
         account: The account it concerns, or None.
         event: The typed event.
         day: The local day of a row that has only a date, days since 1970-01-01, or None.
+        person: The person through whom it is attributed where it has no account, or None.
     """
 
     id: str
@@ -35,6 +47,7 @@ class Incoming(NamedTuple):
     account: str | None
     event: Event
     day: int | None = None
+    person: str | None = None
 
 
 class Refused(NamedTuple):
@@ -67,7 +80,7 @@ class CloudEvent(msgspec.Struct, frozen=True, gc=False):
         id: Unique per source: a second event of the same id and source is a duplicate.
         source: Who sent it, such as `/api-gateway`.
         type: The event's type.
-        subject: The account's id.
+        subject: The account's id; where it is missing, the account is that of `data.person`.
         time: RFC 3339 with an offset; when absent, the time at which it was received.
         data: The event's own fields.
         data_base64: The same fields, as base64 of their JSON; used instead of `data`.
@@ -87,6 +100,13 @@ class _Identity(msgspec.Struct, gc=False):
     id: Any = ""
     source: Any = ""
 
+
+SUBJECT_FIELDS: dict[type, tuple[str, ...]] = {
+    **{kind: (named.field,) for kind, named in NAMED.items()},
+    PersonJoined: ("person", "account"),
+    AccountMerged: ("into",),
+}
+"""Fields of `data` of which subjects are made: printable text, as the subject itself."""
 
 _outer = msgspec.json.Decoder(CloudEvent)
 _identity = msgspec.json.Decoder(_Identity)
@@ -188,26 +208,43 @@ def _unknown_type(outer: CloudEvent) -> Refused:
 
 
 def _attributed(outer: CloudEvent, event: Event) -> Incoming | Refused:
-    if outer.subject is None and not isinstance(event, EVERYBODY + COMPANY):
+    account, person = outer.subject, None
+    if account is None and not isinstance(event, EVERYBODY + COMPANY):
         account = getattr(event, "account", None)
         if account is None:
-            who = getattr(event, "person", None)
-            detail = (
-                f"person {who!r} is not known to belong to an account; send `subject`"
-                if isinstance(who, str)
-                else "the account is missing; send it as `subject`"
-            )
-            return Refused("unattributed", "subject", detail, outer.id, outer.source)
-    else:
-        account = outer.subject
-    if account is not None and not account.isprintable():
-        detail = f"subject {account!r} must be printable text, without control characters"
-        return Refused("invalid", "subject", detail, outer.id, outer.source)
+            person = getattr(event, "person", None)
+            if not isinstance(person, str):
+                return _unattributed(outer, event)
+    wrong = _unprintable(account, person, event)
+    if wrong is not None:
+        field, id = wrong
+        detail = f"{field} {id!r} must be printable text, without control characters"
+        return Refused("invalid", field, detail, outer.id, outer.source)
     time = _micros(outer.time)
     if time is not None and not 0 < time < TIME_LIMIT:
         detail = f"time {outer.time} must lie after 1970-01-01 and before 9999-01-01, in UTC"
         return Refused("invalid", "time", detail, outer.id, outer.source)
-    return Incoming(outer.id, outer.source, time, account, event)
+    return Incoming(outer.id, outer.source, time, account, event, None, person)
+
+
+def _unattributed(outer: CloudEvent, event: Event) -> Refused:
+    detail = "the account is missing; send it as `subject`"
+    if isinstance(event, PERSONAL):
+        detail += ", or the person, once `person.joined` named their account, as `data.person`"
+    return Refused("unattributed", "subject", detail, outer.id, outer.source)
+
+
+def _unprintable(account: str | None, person: str | None, event: Event) -> tuple[str, str] | None:
+    """Return the field and id of a subject that a terminal or a key would not bear."""
+    if account is not None and not account.isprintable():
+        return "subject", account
+    if person is not None and not person.isprintable():
+        return "data.person", person
+    for field in SUBJECT_FIELDS.get(type(event), ()):
+        id = getattr(event, field)
+        if isinstance(id, str) and not id.isprintable():
+            return f"data.{field}", id
+    return None
 
 
 def _micros(time: datetime | None) -> int | None:

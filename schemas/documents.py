@@ -9,7 +9,15 @@ import msgspec
 
 from schemas.cloudevents import CloudEvent
 from schemas.config import RuleSetContent
-from schemas.events import COMPANY, EVENT_TYPES, EVERYBODY, EXTERNAL, SYSTEM, PersonJoined
+from schemas.events import (
+    COMPANY,
+    EVENT_TYPES,
+    EVERYBODY,
+    EXTERNAL,
+    PERSONAL,
+    SYSTEM,
+    PersonJoined,
+)
 from schemas.topics import TOPICS
 
 Document = dict[str, Any]
@@ -21,9 +29,22 @@ WITH_OFFSET: Final = "(Z|[+-][0-9]{2}:[0-9]{2})$"
 WITHOUT_SUBJECT: Final[dict[type, str]] = {
     **dict.fromkeys(EVERYBODY, "without one the event concerns every account"),
     **dict.fromkeys(COMPANY, "without one the event concerns the company as a whole"),
+    **dict.fromkeys(PERSONAL, "without one the account of `data.person` holds"),
     PersonJoined: "without one `data.account` holds",
 }
 """What an event without `subject` concerns; every other type needs one."""
+
+ATTRIBUTED: Final = [
+    {"required": ["subject"], "properties": {"subject": {"type": "string"}}},
+    {
+        "required": ["data"],
+        "properties": {
+            "data": {"required": ["person"], "properties": {"person": {"type": "string"}}}
+        },
+    },
+    {"required": ["data_base64"]},
+]
+"""How an event says whom it concerns, if it may name a person instead of the account."""
 
 
 def records() -> dict[str, type]:
@@ -73,6 +94,8 @@ def _event(name: str, struct: type) -> Document:
         body["required"].append("subject")
     if data.get("required"):
         body["anyOf"] = [{"required": ["data"]}, {"required": ["data_base64"]}]
+    if struct in PERSONAL:
+        body["allOf"] = [{"anyOf": ATTRIBUTED}]
     return _document(name, body | ({"$defs": definitions} if definitions else {}))
 
 

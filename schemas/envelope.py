@@ -15,6 +15,8 @@ VERSION = 1
 ENTRY_LIMIT = 500
 BYTE_LIMIT = 512 * 1024
 ACCOUNT = "account:"
+PERSON = "person:"
+COLLEAGUE = "colleague:"
 COMPANY = "company"
 
 
@@ -89,6 +91,18 @@ def account(account_id: str) -> str:
 def encode_entry(entry: Entry) -> bytes:
     """Return one entry's bytes, ready for `join`."""
     return _encoder.encode(entry)
+
+
+def decode_entry(raw: bytes) -> Entry:
+    """Read one entry back.
+
+    Args:
+        raw: What `encode_entry` returned.
+
+    Raises:
+        msgspec.ValidationError: If it is no entry.
+    """
+    return _one.decode(raw)
 
 
 def join(entries: Sequence[bytes]) -> bytes:

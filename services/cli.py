@@ -8,12 +8,17 @@ from services.commands import (
     channels,
     config,
     demo,
+    doctor,
+    erase,
     history,
+    inputs,
     keys,
     platform,
+    rejects,
     routes,
     rules,
     send,
+    subjects,
 )
 from services.commands import topics as topics_commands
 from services.runtime import version
@@ -36,9 +41,14 @@ app.add_typer(config.app, name="config")
 app.add_typer(rules.app, name="rules")
 app.add_typer(keys.app, name="keys")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(subjects.app, name="subjects")
+app.add_typer(erase.app, name="erase")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(channels.app, name="channels")
 app.add_typer(routes.app, name="routes")
+app.add_typer(rejects.app, name="rejects")
+app.add_typer(inputs.app, name="inputs")
+app.command()(doctor.doctor)
 
 
 @app.command(name="version")

@@ -15,6 +15,7 @@ FAILPOINTS: Final = (
     "snapshot.committed",
     "snapshot.load",
     "detector.fold",
+    "detector.forwarded",
     "bridge.published",
     "bridge.committed",
     "http.published",

@@ -14,6 +14,7 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, Metric
 
+from services.kafka_clients import Reach
 from services.runtime import version
 
 Counts = Mapping[tuple[str, ...], int]
@@ -48,6 +49,17 @@ def process_registry(service: str) -> CollectorRegistry:
     build = Gauge("ebbwatch_build_info", "What runs.", labels, registry=registry)
     build.labels(service, version(), platform.python_version()).set(1)
     return registry
+
+
+def show_kafka(registry: CollectorRegistry, reach: Reach) -> None:
+    """Show whether Kafka answers this process.
+
+    Args:
+        registry: The process's metrics.
+        reach: What knows it.
+    """
+    up = Gauge("ebbwatch_kafka_up", "Whether Kafka answers this process.", registry=registry)
+    up.set_function(lambda: float(reach.up))
 
 
 def counters(table: Mapping[str, Counted], counts: Iterable[Counts]) -> Iterator[Metric]:

@@ -5,7 +5,7 @@ it are one transaction (design.md §5.7, §5.8). The detector and the alerts ser
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -13,7 +13,7 @@ from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 from schemas.topics import MESSAGE_LIMIT
 from services import failpoints
-from services.kafka_clients import close
+from services.kafka_clients import close, pace
 
 REQUEST_TIMEOUT_MS: Final = 10_000
 TRANSACTION_TIMEOUT_MS: Final = 20_000
@@ -83,6 +83,7 @@ class SnapshotWriter:
             max_request_size=MESSAGE_LIMIT,
             linger_ms=2,
         )
+        pace(self._producer.client)
 
     async def start(self) -> None:
         """Fence the former owner and end its open transaction."""
@@ -142,13 +143,16 @@ class SnapshotWriter:
         await close(self._producer.stop)
 
 
-async def load(kafka: str, topic: str, partition: int) -> dict[str, bytes]:
+async def load(
+    kafka: str, topic: str, partition: int, remains: Callable[[int], None] = lambda _: None
+) -> dict[str, bytes]:
     """Read a partition of a compacted topic, read committed, to its end.
 
     Args:
         kafka: Bootstrap servers.
         topic: Full name.
         partition: The partition.
+        remains: Told again and again how many offsets are still to be read.
 
     Returns:
         The newest value per key; deleted keys are absent.
@@ -161,7 +165,7 @@ async def load(kafka: str, topic: str, partition: int) -> dict[str, bytes]:
     failpoints.reach("snapshot.load")
     try:
         return await asyncio.wait_for(
-            _read(consumer, TopicPartition(topic, partition)), LOAD_SECONDS
+            _read(consumer, TopicPartition(topic, partition), remains), LOAD_SECONDS
         )
     except TimeoutError as error:
         raise LoadTooSlow(
@@ -214,11 +218,16 @@ def _reader(kafka: str, isolation: str) -> AIOKafkaConsumer:
     )
 
 
-async def _read(consumer: AIOKafkaConsumer, at: TopicPartition) -> dict[str, bytes]:
+async def _read(
+    consumer: AIOKafkaConsumer, at: TopicPartition, remains: Callable[[int], None]
+) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     consumer.assign([at])
     end = (await consumer.end_offsets([at]))[at]
-    while await consumer.position(at) < end:
+    first = (await consumer.beginning_offsets([at]))[at]
+    remains(end - first)
+    while (position := await consumer.position(at)) < end:
+        remains(end - max(first, position))
         for messages in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
             _take(found, messages)
     return found

@@ -12,21 +12,32 @@ import msgspec
 
 from schemas.alerts import Alert
 from schemas.config import MetricFlags, RuleSetContent
-from schemas.envelope import Entry, Origin, encode
+from schemas.envelope import COLLEAGUE, COMPANY, PERSON, Entry, Origin, decode_entry, encode
 from schemas.envelope import account as subject_of
 from schemas.events import (
+    AccountErased,
+    AccountMerged,
     AccountUpdated,
     AdminGranted,
     AdminRevoked,
+    ArrMoved,
     ClockTicked,
     ClosureDeclared,
     ContactUpdated,
+    DealClosed,
+    EmployeeLeft,
     Event,
+    OpportunityUpdated,
     PaymentFailed,
     PaymentMethodUpdated,
     PaymentSucceeded,
+    PersonErased,
+    PersonJoined,
     RulesApplied,
+    SentimentSet,
+    SpendRecorded,
     SubjectRepaired,
+    TargetSet,
     TouchRecorded,
     UsageRecorded,
 )
@@ -151,6 +162,85 @@ def closure(first: int, last: int, **where: Unpack[Where]) -> Entry:
 def closure_for_all(first: int, last: int, **where: Unpack[Where]) -> Entry:
     """Days that are no ordinary ones for anybody."""
     return msgspec.structs.replace(closure(first, last, **where), subjects=())
+
+
+def about(one: Entry, *subjects: str) -> Entry:
+    """An entry of other subjects than it was built with."""
+    return msgspec.structs.replace(one, subjects=subjects)
+
+
+def of_person(one: Entry, person: str = "u1") -> Entry:
+    """An entry that names nobody but a person."""
+    return about(one, PERSON + person)
+
+
+def joined(person: str = "u1", **where: Unpack[Where]) -> Entry:
+    """A person who belongs to the account from now on."""
+    one = entry(PersonJoined(person=person, account=where.get("account", "acme")), **where)
+    return about(one, *one.subjects, PERSON + person)
+
+
+def merged(into: str, **where: Unpack[Where]) -> Entry:
+    """An account that lives on under another id."""
+    return entry(AccountMerged(into=into), **where)
+
+
+def erased(**where: Unpack[Where]) -> Entry:
+    """An account of which everything before is to be forgotten."""
+    return msgspec.structs.replace(entry(AccountErased(), **where), source="ebbwatch")
+
+
+def person_erased(person: str = "u1", **where: Unpack[Where]) -> Entry:
+    """A person of whom everything before is to be forgotten."""
+    return msgspec.structs.replace(
+        entry(PersonErased(person=person), **where), source="ebbwatch", subjects=()
+    )
+
+
+def moved(
+    kind: Literal["new", "expansion", "contraction", "churn"] = "new",
+    amount: int = 120_000,
+    effective: int = 1,
+    currency: str | None = "EUR",
+    **where: Unpack[Where],
+) -> Entry:
+    """Recurring revenue that moved."""
+    event = ArrMoved(kind=kind, amount=amount, effective_on=on(effective), currency=currency)
+    return about(entry(event, **where), COMPANY)
+
+
+def spent(amount: int, month: str = "2026-01", **where: Unpack[Where]) -> Entry:
+    """Money that the company spent."""
+    return about(entry(SpendRecorded(amount=amount, month=month), **where), COMPANY)
+
+
+def target(amount: int, period: str = "2026-Q1", **where: Unpack[Where]) -> Entry:
+    """A sales target."""
+    event = TargetSet(period=period, amount=amount, currency="EUR")
+    return about(entry(event, **where), COMPANY)
+
+
+def colleague_left(colleague: str = "ana", **where: Unpack[Where]) -> Entry:
+    """One of ours who left."""
+    return about(entry(EmployeeLeft(colleague=colleague), **where), COMPANY, COLLEAGUE + colleague)
+
+
+def sentiment(rating: int, author: str = "ana", **where: Unpack[Where]) -> Entry:
+    """A colleague's rating of the account."""
+    one = entry(SentimentSet(rating=rating, author=author), **where)
+    return about(one, *one.subjects, COLLEAGUE + author)
+
+
+def deal(**where: Unpack[Where]) -> Entry:
+    """A deal of the account that was won."""
+    one = entry(DealClosed(list=100, net=90), **where)
+    return about(one, *one.subjects, COMPANY)
+
+
+def opportunity(**where: Unpack[Where]) -> Entry:
+    """An opportunity of the account that moved."""
+    one = entry(OpportunityUpdated(opportunity="o1", kind="renewal", stage="talks"), **where)
+    return about(one, *one.subjects, COMPANY)
 
 
 def tick(
@@ -322,6 +412,11 @@ def play(log: Iterable[Message], partition: Partition | None = None) -> Partitio
         partition.apply(*message)
         settle(partition)
     return partition
+
+
+def forwards(partition: Partition) -> list[Entry]:
+    """Take what a partition has to say to others."""
+    return [decode_entry(raw) for _, raw in partition.forwards()]
 
 
 def store(records: dict[str, bytes], cut: Cut) -> dict[str, bytes]:

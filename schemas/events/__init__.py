@@ -1,6 +1,6 @@
 """Every event type as one Struct, and the tagged union of them all (design.md §3)."""
 
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -124,6 +124,40 @@ EVERYBODY = (ClosureDeclared, ProductChanged, FxSet)
 COMPANY = (ArrMoved, SpendRecorded, TargetSet, EmployeeLeft)
 """Without a subject these concern the company as a whole."""
 
+PERSONAL = (
+    UsageRecorded,
+    FeatureFailed,
+    ContactUpdated,
+    TouchRecorded,
+    AdminGranted,
+    AdminRevoked,
+)
+"""Without a subject these are attributed through `data.person`, where they name one."""
+
+OF_COMPANY = frozenset({*COMPANY, OpportunityUpdated, DealClosed})
+"""Whatever their subject, these are folded into the facts of the company too."""
+
+
+class Named(NamedTuple):
+    """Whom an event names in its data, and is folded into beside its own subject.
+
+    Attributes:
+        kind: What they are, and the prefix of their subject.
+        field: The field that names them.
+    """
+
+    kind: Literal["person", "colleague"]
+    field: str
+
+
+NAMED: dict[type, Named] = {
+    PersonJoined: Named("person", "person"),
+    TouchRecorded: Named("colleague", "colleague"),
+    SentimentSet: Named("colleague", "author"),
+    EmployeeLeft: Named("colleague", "colleague"),
+}
+"""By type of the event."""
+
 
 def type_name(event_type: type[Fields]) -> str:
     """Return the wire type of an event's Struct, such as `usage.recorded`."""
@@ -160,6 +194,9 @@ __all__ = [
     "EVERYBODY",
     "EXTERNAL",
     "FAMILIES",
+    "NAMED",
+    "OF_COMPANY",
+    "PERSONAL",
     "SYSTEM",
     "AccountErased",
     "AccountMerged",
@@ -192,6 +229,7 @@ __all__ = [
     "InvoicePaid",
     "LevelAccepted",
     "MilestoneReached",
+    "Named",
     "OpportunityUpdated",
     "PartClosed",
     "PaymentFailed",

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas import cases
-from services.kafka_clients import close
+from services.kafka_clients import close, pace
 from services.partitioning import partition_of
 from services.runtime import Health, get_logger
 
@@ -132,6 +132,7 @@ class Appender:
                     linger_ms=0,
                     request_timeout_ms=round(ATTEMPT_SECONDS * 1000),
                 )
+                pace(producer.client)
                 try:
                     await producer.start()
                 except BaseException:

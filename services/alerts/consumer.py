@@ -14,8 +14,9 @@ from services.alerts.cases.case import Case
 from services.alerts.ownership import Owned, Ownership
 from services.alerts.settings import AlertsSettings
 from services.alerts.store import Names
-from services.kafka_clients import Pulse, close
+from services.kafka_clients import Reach, close
 from services.runtime import Health, die, get_logger
+from services.watchdog import Place
 
 POLL_MILLISECONDS: Final = 100
 POLL_RECORDS: Final = 500
@@ -57,6 +58,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self._settings = settings
         self._ownership = ownership
+        self.reach = Reach(settings.kafka, health, time.monotonic)
         self._health = health
         self._folded = folded
         self._parting = parting
@@ -100,12 +102,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._health.set("assignment", False, "the group has not met yet")
         self._consumer.subscribe(topics=topics, listener=self)
         await self._consumer.start()
-        pulse = Pulse(asyncio.get_running_loop().time)
         while True:
             self._fold(await self._poll())
             await self._look()
-            if self._ownership.loaded:
-                pulse.check(self._consumer)
             self._ownership.flush_due()
             self._commit_sometimes()
 
@@ -178,9 +177,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._folded(owned, ())
         if ages:
             silent = min(ages)
-            away = f"Kafka at {self._settings.kafka} is silent for {silent:.0f} s"
-            answers = silent <= SILENT_SECONDS
-            self._health.set("kafka", answers, "" if answers else away)
+            self.reach.tell(silent <= SILENT_SECONDS, f"silent for {silent:.0f} s")
 
     def _age(self, at: TopicPartition) -> float | None:
         """Return how long ago the broker said what a partition holds, or None if it never did."""
@@ -217,6 +214,26 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if end is None:
             return None
         return max(0, end - max(self._read.get(number, 0), stamp + 1))
+
+    def standing(self) -> dict[Place, object]:
+        """Return how far each owned partition is, and each of its flushes under way."""
+        found: dict[Place, object] = {}
+        if not self._ownership.loaded:
+            return found
+        for owned in self._ownership:
+            for at in self._places(owned.number):
+                if at in self._consumer.assignment():
+                    found[Place(at.topic, at.partition)] = self._position(owned, at)
+            if owned.lock.locked():
+                place = Place(self._names.cases, owned.number)
+                found[place] = f"the flush after offset {owned.durable}"
+        return found
+
+    def _position(self, owned: Owned, at: TopicPartition) -> str:
+        """Tell what changes with all that is folded, or, while nothing waits, said by Kafka."""
+        if at.topic == self._names.alerts and self.lag(owned.number, owned.partition.stamp):
+            return f"offset {owned.partition.stamp}, read up to {self._read.get(owned.number, 0)}"
+        return f"what Kafka said at {self._consumer.last_poll_timestamp(at)}"
 
     async def begin(self, owned: Owned) -> None:
         """Read a partition that was taken over from where its snapshot ends."""

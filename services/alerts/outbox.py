@@ -8,7 +8,8 @@ same id. At least once, never silently never.
 import asyncio
 import time
 from collections.abc import Coroutine, Iterable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -69,12 +70,21 @@ class _Step(NamedTuple):
     channel: str
 
 
-class _Held(NamedTuple):
-    """A step that came due while nothing may be sent."""
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A step as it was begun: it counts as long as no other job has taken its place.
+
+    Attributes:
+        owned: The partition as it was owned then.
+        step: The step.
+        attempts: After how many attempts; an intent comes after -1.
+        taken: Whether it was due, and its record goes into the log, whoever owns the partition.
+    """
 
     owned: Owned
     step: _Step
     attempts: int
+    taken: bool = False
 
 
 class Outbox:
@@ -113,11 +123,11 @@ class Outbox:
         # Just switched on: what waited is sent at once, and not when its next attempt was due.
         self._woken: set[str] = set()
         # By partition, what came due while its log was not known to be read to its end.
-        self._held: dict[int, list[_Held]] = {}
+        self._held: dict[int, list[_Job]] = {}
         self._lanes: dict[str, Lane] = {}
         self._running: set[asyncio.Task[None]] = set()
-        # After how many attempts each step was begun last; an intent is begun after -1.
-        self._begun: dict[_Step, int] = {}
+        # How each step was begun last.
+        self._begun: dict[_Step, _Job] = {}
         self._working: set[_Step] = set()
         self._waking: set[str] = set()
         self._closed = False
@@ -239,9 +249,14 @@ class Outbox:
                 self._put(owned, step, delivery.attempts, self._wait(notice, delivery))
 
     def _put(self, owned: Owned, step: _Step, attempts: int, wait: float) -> None:
-        if self._begun.get(step) != attempts and step not in self._working:
-            self._begun[step] = attempts
-            self._lane(step.channel).put(wait, partial(self._take, owned, step, attempts))
+        known = self._begun.get(step)
+        if step in self._working or (known is not None and _covers(known, owned, attempts)):
+            return
+        self._begun[step] = _Job(owned, step, attempts)
+        self._queue(self._begun[step], wait)
+
+    def _queue(self, job: _Job, wait: float) -> None:
+        self._lane(job.step.channel).put(wait, partial(self._take, job))
 
     def _lane(self, channel: str) -> Lane:
         lane = self._lanes.get(channel)
@@ -251,13 +266,13 @@ class Outbox:
             self._in_background(lane.run())
         return lane
 
-    async def _take(self, owned: Owned, step: _Step, attempts: int) -> None:
+    async def _take(self, job: _Job) -> None:
         """Take a step, if the fold still says so and this is known to be its newest state."""
-        if owned.revoked:
+        owned, step = job.owned, job.step
+        if owned.revoked or self._begun.get(step) is not job:
             return
         if not _is_current(owned):
-            held = self._held.setdefault(owned.partition.number, [])
-            held.append(_Held(owned, step, attempts))
+            self._held.setdefault(owned.partition.number, []).append(job)
             return
         case = owned.partition.cases.get(step.case)
         notice = case.notices.get(step.notice) if case is not None else None
@@ -265,17 +280,12 @@ class Outbox:
             return
         if step.channel != INTENT and (closed := self._closed_for(notice, step.channel)):
             # It has vanished or was switched off since.
-            self._lane(step.channel).put(closed, partial(self._take, owned, step, attempts))
+            self._queue(job, closed)
             return
+        job.taken = True
         self._working.add(step)
         try:
-            if step.channel != INTENT:
-                delivery = (notice.deliveries or {}).get(step.channel)
-                if delivery is not None and not delivery.done and delivery.attempts == attempts:
-                    pause = self._lane(step.channel).pause
-                    await self._dispatch.deliver(notice, delivery, pause)
-            elif notice.deliveries is None:
-                await self._dispatch.intend(case, notice, owned.accounts)
+            await self._do(job, case, notice)
         except asyncio.CancelledError:
             self._require_ours(owned)
             raise
@@ -285,6 +295,15 @@ class Outbox:
             self._working.discard(step)
             self._look_again(step)
 
+    async def _do(self, job: _Job, case: Case, notice: Notice) -> None:
+        channel = job.step.channel
+        if channel != INTENT:
+            delivery = (notice.deliveries or {}).get(channel)
+            if delivery is not None and not delivery.done and delivery.attempts == job.attempts:
+                await self._dispatch.deliver(notice, delivery, self._lane(channel).pause)
+        elif notice.deliveries is None:
+            await self._dispatch.intend(case, notice, job.owned.accounts)
+
     def _require_ours(self, owned: Owned | None = None) -> None:
         """End the process for a cancellation that is not ours: a step would be lost by it."""
         if not self._closed and (owned is None or not owned.revoked):
@@ -292,10 +311,8 @@ class Outbox:
 
     def _release(self, owned: Owned) -> None:
         """Take up again what was held until the log was known to be read to its end."""
-        for one in self._held.pop(owned.partition.number, ()):
-            self._lane(one.step.channel).put(
-                0.0, partial(self._take, one.owned, one.step, one.attempts)
-            )
+        for job in self._held.pop(owned.partition.number, ()):
+            self._queue(job, 0.0)
 
     def _look_again(self, step: _Step) -> None:
         """Begin what was folded while the step was under way, and was passed over for that."""
@@ -333,12 +350,17 @@ class Outbox:
             notice.id for owned in self._ownership for _, notice in owned.partition.open_notices()
         }
         self._begun = {
-            step: attempts
-            for step, attempts in self._begun.items()
+            step: job
+            for step, job in self._begun.items()
             if step.notice in open_now or step in self._working
         }
         needed = {step.channel for step in self._begun}
         self._absent = {name: at for name, at in self._absent.items() if name in needed}
+
+
+def _covers(job: _Job, owned: Owned, attempts: int) -> bool:
+    """Tell whether a step needs no other job: this one is done, or will be."""
+    return job.attempts == attempts and (job.taken or job.owned is owned)
 
 
 def _is_current(owned: Owned) -> bool:
@@ -346,4 +368,4 @@ def _is_current(owned: Owned) -> bool:
 
 
 def _until(due: datetime | None) -> float:
-    return 0.0 if due is None else max(0.0, (due - datetime.now(UTC)).total_seconds())
+    return 0.0 if due is None else max(0.0, due.timestamp() - time.time())

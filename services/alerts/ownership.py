@@ -52,7 +52,7 @@ class Owned:
     accounts: Accounts
     projection: Projection
     durable: int
-    flushed_at: float = field(default_factory=time.monotonic)
+    flushed_at: float = field(default_factory=lambda: time.monotonic())
     current_at: float = NEVER
     known: bool = False
     revoked: bool = False

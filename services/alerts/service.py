@@ -29,9 +29,12 @@ from services.alerts.settings import AlertsSettings
 from services.alerts.store import Names
 from services.alerts.stream import Live
 from services.alerts.view import View
+from services.kafka_clients import log_ends
 from services.lifetime import end, lasting
+from services.process_metrics import show_kafka
 from services.runtime import Health, get_logger, health_router, serve, version
 from services.topic_admin import require
+from services.watchdog import Watchdog
 
 TOPICS: Final = (topics.ALERTS, topics.ACCOUNTS, topics.CASES, topics.CONFIG, topics.REJECTS)
 RETRY_SECONDS: Final = 1.0
@@ -76,6 +79,10 @@ class Service:
         self._outbox = self._make_outbox(jitter)
         self._consumer = Consumer(
             settings, replica, self._ownership, self.health, self._outbox.folded, self._part
+        )
+        show_kafka(self._metrics.registry, self._consumer.reach)
+        self._watchdog = Watchdog(
+            self._consumer.standing, partial(log_ends, kafka), settings.alerts_stuck_seconds
         )
         self._watch_partitions()
         self._serving: asyncio.Task[None] | None = None
@@ -144,8 +151,8 @@ class Service:
         """
         settings = self._settings
         self._running = asyncio.current_task()
-        self.health.set("kafka", False, "not asked yet")
         self.health.set("directory", False, "config.v1 is not read yet")
+        self._watchdog.start()
         await self._view.start()
         async with asyncio.TaskGroup() as group:
             # HTTP comes first: whoever asks meanwhile is told what is awaited.
@@ -167,6 +174,7 @@ class Service:
         await asyncio.gather(end(self._serving), self._outbox.close(LAND_SECONDS))
         await end(self._running)
         await self._consumer.stop()
+        self._watchdog.stop()
         await asyncio.gather(self._appender.stop(), self._sender.close(), self._view.close())
 
     async def _require_topics(self) -> None:
@@ -175,9 +183,9 @@ class Service:
             try:
                 await require(settings.kafka, settings.prefix, settings.partitions, TOPICS)
             except (KafkaError, OSError, TimeoutError) as error:
-                self.health.set("kafka", False, f"Kafka at {settings.kafka}: {error}")
+                self._consumer.reach.tell(False, str(error) or type(error).__name__)
             else:
-                self.health.set("kafka", True)
+                self._consumer.reach.tell(True)
                 return
             await asyncio.sleep(RETRY_SECONDS)
 

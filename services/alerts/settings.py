@@ -5,6 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from services.settings import Port, Secret, ServiceSettings
+from services.watchdog import PATIENCE_SECONDS
 
 
 class AlertsSettings(ServiceSettings):
@@ -17,6 +18,8 @@ class AlertsSettings(ServiceSettings):
             address that it listens on.
         alerts_flush_seconds: Longest time between two snapshots; a restart folds so much anew.
         alerts_session_seconds: After this long without a heartbeat a replica is taken for dead.
+        alerts_stuck_seconds: A replica that makes no progress for so long, though Kafka answers,
+            ends with 75, and is started anew.
         alerts_send_seconds: For one attempt of a delivery, all in all.
             Source: faults-and-security.md, SSRF.
         alerts_sends_per_channel: Attempts of one channel at once.
@@ -33,6 +36,7 @@ class AlertsSettings(ServiceSettings):
     alerts_url: str = Field("", pattern=r"^(https?://[^\s]+)?$")
     alerts_flush_seconds: float = Field(5.0, ge=0.05, le=300)
     alerts_session_seconds: float = Field(15.0, ge=1, le=300)
+    alerts_stuck_seconds: float = Field(PATIENCE_SECONDS, ge=1, le=3600)
     alerts_send_seconds: float = Field(15.0, ge=0.1, le=60)
     alerts_sends_per_channel: int = Field(16, ge=1, le=256)
     alerts_retry_scale: float = Field(1.0, gt=0, le=1)

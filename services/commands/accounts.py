@@ -10,6 +10,7 @@ import typer
 from schemas import topics
 from schemas.envelope import Entry, Origin, account, decode, encode_entry
 from schemas.events import SubjectRepaired
+from services.commands.state import load_partition
 from services.commands.terminal import fail, printable_lines, read_settings
 from services.settings import ServiceSettings
 
@@ -75,7 +76,7 @@ async def _found(
 async def _read(
     known: ServiceSettings, number: int, account_id: str | None
 ) -> list[dict[str, Any]]:
-    partition = await _load(known, number)
+    partition = await load_partition(known, number)
     from services.detector.showing import shown
 
     wanted = None if account_id is None else account(account_id)
@@ -86,25 +87,11 @@ async def _read(
     ]
 
 
-async def _load(known: ServiceSettings, number: int) -> Any:
-    from aiokafka.errors import KafkaError
-
-    from services.detector.partition import Partition
-    from services.snapshots import LoadTooSlow, load
-
-    topic = topics.full_name(topics.STATE, known.prefix)
-    try:
-        snapshot = await load(known.kafka, topic, number)
-    except (KafkaError, LoadTooSlow, OSError) as error:
-        fail(f"{topic} cannot be read at {known.kafka}: {error}; is Kafka running?")
-    return Partition.restore(number, known.partitions, snapshot)
-
-
 async def _repair(known: ServiceSettings, account_id: str) -> int:
     from services.publishing.publisher import publishing
 
     number, subject = _partitions(known, account_id)[0], account(account_id)
-    held = (await _load(known, number)).accounts.get(subject)
+    held = (await load_partition(known, number)).accounts.get(subject)
     if held is None or (held.quarantine is None and not held.owed):
         fail(f"account {account_id!r} is not quarantined")
     if held.quarantine is not None and held.quarantine.overflow:
@@ -129,7 +116,7 @@ async def _owed(known: ServiceSettings, number: int, subject: str) -> list[tuple
     loop = asyncio.get_running_loop()
     deadline = loop.time() + REPAIR_SECONDS
     while True:
-        held = (await _load(known, number)).accounts[subject]
+        held = (await load_partition(known, number)).accounts[subject]
         if held.quarantine is None:
             return sorted(held.owed)
         if loop.time() > deadline:

@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from schemas.config import RULES_PREFIX, RuleSetContent, RuleSetRecord
+from services.commands.input_lives import continued
 from services.commands.terminal import fail, pepper, read_settings
 from services.config_log import ConfigConflict, ConfigLog, ConfigUnavailable
 from services.settings import ConfigurationError, ServiceSettings
@@ -89,13 +90,15 @@ def next_rules(
 ) -> tuple[RuleSetRecord, bool]:
     """Return the newest rule set if it says the same already; else the one after it, and True.
 
+    Inputs keep the names under which they are counted (see `input_lives`).
+
     Args:
         found: The newest value of every key of `config.v1`.
         content: A rule set in which nothing is wrong.
         now: Aware UTC.
     """
     newest = newest_rules(found)
-    text = msgspec.json.encode(content, order="sorted").decode()
+    text = msgspec.json.encode(continued(content, found), order="sorted").decode()
     if newest is not None and newest.content == text:
         return newest, False
     n = newest.n + 1 if newest is not None else 1

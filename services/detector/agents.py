@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from services.detector.ownership import Ownership
@@ -104,6 +105,7 @@ def _fold_messages(app: faust.App, ownership: Ownership, names: Names) -> None:
         try:
             async for event in stream.noack().events():
                 message = event.message
+                await ownership.room(message.partition)
                 appended = round(message.timestamp * 1000) * 1000
                 ownership.fold(
                     message.partition, message.generation_id, message.offset, appended, event
@@ -115,5 +117,21 @@ def _fold_messages(app: faust.App, ownership: Ownership, names: Names) -> None:
 
 def lag_of(app: faust.App, topic: str, number: int, stamp: int) -> int | None:
     """Return how many messages of a partition wait, or None while that is unknown."""
-    end: int | None = app.consumer.highwater(TP(topic, number))
+    try:
+        end: int | None = app.consumer.highwater(TP(topic, number))
+    except (AssertionError, ConsumerNotStarted):
+        # Of a partition that is just being reassigned.
+        return None
     return max(0, end - stamp - 1) if end is not None else None
+
+
+def heard_of(app: faust.App, topic: str, number: int) -> int | None:
+    """Return when Kafka last told how far a partition is, milliseconds, or None if it never did."""
+    consumer: Any = app.consumer
+    try:
+        told: int | None = consumer._thread._ensure_consumer().last_poll_timestamp(
+            TP(topic, number)
+        )
+    except (AssertionError, ConsumerNotStarted):
+        return None
+    return told

@@ -1,31 +1,34 @@
 """Wires the detector: settings, Faust, health and metrics; runs until it is told to stop."""
 
-import asyncio
 import gc
 import time
-from collections.abc import Coroutine, Mapping
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from functools import partial
+from typing import NoReturn
 
 import faust
 from fastapi import FastAPI
 
-from schemas import topics
 from services import failpoints, runtime
-from services.detector.agents import build, lag_of
+from services.detector.agents import build, heard_of, lag_of
+from services.detector.gate import Gate, crash_only
 from services.detector.metrics import PartitionCollector, event_to_alert
 from services.detector.settings import DetectorSettings
 from services.detector.store import Names
-from services.process_metrics import process_registry
+from services.detector.watch import Watch
+from services.kafka_clients import Reach, log_ends
+from services.log_sizes import LogSizes
+from services.process_metrics import process_registry, show_kafka
 from services.runtime import (
     ConfigurationError,
     ExitCode,
     Health,
-    PortTaken,
     die,
     get_logger,
     health_router,
     serve,
 )
+from services.watchdog import Watchdog
 
 GC_THRESHOLD = 200_000
 """Accounts live long and form no cycles: young collections would look at them in vain."""
@@ -58,52 +61,39 @@ def run(settings: DetectorSettings) -> NoReturn:
     health = Health()
     registry = process_registry("detector")
     app, ownership = build(settings, health, event_to_alert(registry).observe)
-    events = Names.of(settings.prefix).events
-    registry.register(
-        PartitionCollector(
-            lambda: [owned.partition for owned in ownership.owned.values()],
-            lambda: ownership.counted,
-            lambda: ownership.rebalances,
-            lambda number, stamp: lag_of(app, events, number, stamp),
-            time.time,
-            topics.EVENTS.name,
-            app.conf.id,
-        )
-    )
+    names = Names.of(settings.prefix)
+    reach = Reach(settings.kafka, health, time.monotonic)
+    show_kafka(registry, reach)
+    lag, heard = partial(lag_of, app, names.events), partial(heard_of, app, names.events)
+    sizes = LogSizes(settings.kafka, names.state)
+    registry.register(PartitionCollector(ownership, lag, sizes, time.time, app.conf.id))
+    watch = Watch(names, ownership, reach, lag, heard, time.monotonic)
+    dog = Watchdog(watch.probe, partial(log_ends, settings.kafka), settings.detector_stuck_seconds)
     http = FastAPI(openapi_url=None)
     http.include_router(health_router(health, registry))
 
     @app.task  # type: ignore[untyped-decorator]
     async def work() -> None:
-        await _crash_only("work", ownership.work())
+        await crash_only("work", ownership.work())
 
-    @app.task  # type: ignore[untyped-decorator]
     async def serve_health() -> None:
-        port = settings.detector_port
-        await _crash_only("http", serve(http, settings.host, port, "EBBWATCH_DETECTOR_PORT"))
+        dog.start()
+        await serve(http, settings.host, settings.detector_port, "EBBWATCH_DETECTOR_PORT")
 
+    gate = Gate(settings, reach, {"http": serve_health, "watch": watch.run, "sizes": sizes.run})
     worker = faust.Worker(
         app,
+        gate,
         loglevel=settings.log_level,
         override_logging=False,
         redirect_stdouts=False,
         quiet=True,
     )
+    # It writes what moves a terminal's cursor between our lines of JSON.
+    worker.spinner = None
     try:
         worker.execute_from_commandline()
     except SystemExit as ended:
         if ended.code:
             die("worker", f"Faust ended with {ended.code}")
         raise
-
-
-async def _crash_only(where: str, body: Coroutine[Any, Any, None]) -> None:
-    """Run one of the worker's tasks; Faust would log its exception and go on without it."""
-    try:
-        await body
-    except asyncio.CancelledError:
-        raise
-    except PortTaken as taken:
-        die(where, taken, ExitCode.FAILED)
-    except Exception as error:
-        die(where, error)

@@ -14,6 +14,8 @@ QUARTER_US = 900_000_000
 GRACE = timedelta(hours=2)
 """A day is judged this long after the next local day began, so that late events are in it."""
 
+GRACE_US = GRACE // timedelta(microseconds=1)
+
 LANGUAGE = "en_US"
 """In which holidays are named, where they have a name in it."""
 
@@ -92,7 +94,7 @@ def starts_at(zone: str, day: int) -> int:
 @lru_cache(1 << 14)
 def due_at(zone: str, day: int) -> int:
     """Return when a local day may be judged: `GRACE` after its end, in microseconds UTC."""
-    return starts_at(zone, day + 1) + GRACE // timedelta(microseconds=1)
+    return starts_at(zone, day + 1) + GRACE_US
 
 
 @lru_cache(256)

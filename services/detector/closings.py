@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from services.detector.calendars import due_at, local_day
+from services.detector.completeness import Completeness
 from services.detector.facts.profile import Profile
 from services.detector.ledger import Closing, Ledger
 
@@ -15,10 +16,12 @@ class Closings:
 
     Args:
         ledger: Clock, open closings, closures and sightings of the partition.
+        completeness: Tells whether a day's data are there.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, completeness: Completeness) -> None:
         self._ledger = ledger
+        self._completeness = completeness
         self._next_due = 0
 
     def ensure(self, zone: str) -> None:
@@ -49,7 +52,7 @@ class Closings:
         history_days: int,
         make_room: Callable[[], None] | None = None,
     ) -> None:
-        """Set the clock, and open a closing for each day that has become due.
+        """Set the clock, and open a closing for each day that is due and complete.
 
         Args:
             clock: Microseconds since 1970-01-01 UTC, later than before.
@@ -60,25 +63,32 @@ class Closings:
         record = self._ledger.record
         if record.clock == 0:
             record.opened.update({z: local_day(z, clock) - 1 for z in record.opened})
+        self._completeness.proceed(clock)
         record.clock = clock
-        if clock < self._next_due:
+        if not self._completeness.opens(self._next_due):
             return
-        due: list[tuple[int, str, int]] = []
-        for zone, newest in record.opened.items():
-            day = newest + 1
-            while due_at(zone, day) <= clock:
-                due.append((due_at(zone, day), zone, day))
-                day += 1
-            record.opened[zone] = day - 1
-        for at, zone, day in sorted(due):
+        for at, zone, day in self._due():
+            if not self._completeness.opens(at):
+                break
             if make_room is not None:
                 make_room()
             record.closings.append(self._closing(at, zone, day, offset, history_days))
+            record.opened[zone] = day
         self._next_due = min((due_at(z, d + 1) for z, d in record.opened.items()), default=0)
 
+    def _due(self) -> list[tuple[int, str, int]]:
+        """Return the days that are due and not opened, as (due, zone, day), in order."""
+        record = self._ledger.record
+        due: list[tuple[int, str, int]] = []
+        for zone, newest in record.opened.items():
+            day = newest + 1
+            while (at := due_at(zone, day)) <= record.clock:
+                due.append((at, zone, day))
+                day += 1
+        return sorted(due)
+
     def _closing(self, due: int, zone: str, day: int, offset: int, days: int) -> Closing:
-        record, sightings = self._ledger.record, self._ledger.sightings
-        dark = {source: sightings.dark_spans(source, zone, day, days) for source in sightings}
+        record = self._ledger.record
         return Closing(
             due=due,
             zone=zone,
@@ -87,5 +97,16 @@ class Closings:
             offset=offset,
             historic=record.mode == "importing",
             closures=self._ledger.closed_days(day - days + 1, day),
-            outages={source: spans for source, spans in dark.items() if spans},
+            outages=self._outages(due, zone, day, days),
         )
+
+    def _outages(
+        self, due: int, zone: str, day: int, days: int
+    ) -> dict[str, list[tuple[int, int]]]:
+        """Return, per source, the days on which it sent nothing or its input is late."""
+        sightings = self._ledger.sightings
+        dark = {source: sightings.dark_spans(source, zone, day, days) for source in sightings}
+        for source, first, last in self._completeness.late(due, zone, day, days):
+            # Spans are only ever asked whether a day lies in one of them.
+            dark.setdefault(source, []).append((first, last))
+        return {source: spans for source, spans in dark.items() if spans}

@@ -1,12 +1,13 @@
 """The docket: which accounts the open closings still have to judge, in hash order."""
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 
 from services.detector import summary
 from services.detector.closings import Closings
 from services.detector.judging import judge_day
 from services.detector.ledger import Closing, Ledger
+from services.detector.peers import Scopes
 from services.detector.pending import Pending
 from services.detector.rulebook import RuleBook
 from services.detector.rules import RuleSet
@@ -26,6 +27,7 @@ class Docket:
     """Judges accounts by open closings, in any portions, with the same outcome.
 
     Args:
+        number: The partition.
         ledger: Holds the closings.
         accounts: All accounts, by subject; whoever adds one says so by `add`.
         closings: Opens closings, and knows the zones.
@@ -35,12 +37,14 @@ class Docket:
 
     def __init__(
         self,
+        number: int,
         ledger: Ledger,
         accounts: dict[str, Account],
         closings: Closings,
         rules: RuleBook,
         pending: Pending,
     ) -> None:
+        self._number = number
         self._record = ledger.record
         self._ledger = ledger
         self._accounts = accounts
@@ -54,6 +58,10 @@ class Docket:
     def add(self, subject: str) -> None:
         """Put a new account into its place."""
         insort(self._order, order_of(subject))
+
+    def drop(self, subject: str) -> None:
+        """Take an account out that is no more."""
+        del self._order[bisect_left(self._order, order_of(subject))]
 
     def judge(self, limit: int) -> bool:
         """Judge some accounts of the oldest open closing.
@@ -70,13 +78,18 @@ class Docket:
             start = bisect_right(self._order, tuple(closing.cursor))
             batch = self._order[start : start + min(limit, BATCH)]
             if not batch:
-                closings.pop(0)
-                self._ledger.drop_rules()
+                self._end(closings.pop(0))
                 continue
             self._judge(closing, [self._accounts[subject] for _, subject in batch])
             closing.cursor = batch[-1]
             limit -= max(len(batch), CLOSING_COST)
         return bool(closings)
+
+    def _end(self, closing: Closing) -> None:
+        """Say how the day went, now that all accounts of the closing are judged."""
+        for part in self._ledger.parts.close(closing.day, closing.zone, closing.due):
+            self._pending.broadcast(part.entry(self._number, closing.due))
+        self._ledger.drop_rules()
 
     def make_room(self) -> None:
         """Judge the oldest closings before more are opened, so that the ledger stays small."""
@@ -93,8 +106,21 @@ class Docket:
             if tuple(closing.cursor) < order_of(account.subject):
                 self._judge(closing, [account])
 
+    def bring_up(self, account: Account) -> None:
+        """Judge an account by the open closings, as if each had been judged when it opened.
+
+        Whoever changes an account calls it first, so that when it is judged decides nothing.
+        """
+        if self._record.closings:
+            self.catch_up(account)
+        newest = self._closings.newest(account.facts.profile)
+        if newest > account.judged:
+            advance(account, newest, self._rules.current)
+
     def judged_to(self, account: Account) -> int:
         """Return the newest local day of an account that is judged, negative for none."""
+        if account.merged is not None:
+            return account.judged
         for closing in self._record.closings:
             if (
                 tuple(closing.cursor) < order_of(account.subject)
@@ -111,18 +137,23 @@ class Docket:
             if account.judged < closing.day
             and account.since <= closing.offset
             and account.quarantine is None
+            and account.merged is None
             and account.facts.profile.zone_of(closing.day) == closing.zone
         ]
         if not mine:
             return
         rules = self._rules.get(closing.rules)
-        judgement = judge_day(rules, mine, closing)
+        judgement = judge_day(rules, mine, closing, self._tally(closing))
         for account in judgement.changed.values():
             advance(account, closing.day, rules)
         self._pending.collect(judgement, self.opened_at)
         for account in mine:
             if summary.shows(account, closing.day, closing.historic):
                 self._pending.show(account, closing.day)
+
+    def _tally(self, closing: Closing) -> Scopes | None:
+        """Return where the accounts are counted; of history nobody asks how others did."""
+        return None if closing.historic else self._ledger.parts.tally(closing.day, closing.zone)
 
 
 def advance(account: Account, judged: int, rules: RuleSet) -> None:

@@ -14,6 +14,7 @@ from services.detector.calendars import to_date, to_day, weekday
 from services.detector.episode import Episode, over
 from services.detector.facts.buckets import CORRECTION_DAYS
 from services.detector.ledger import Closing
+from services.detector.peers import SPAN, Scopes, ratios
 from services.detector.primitives import EVENT
 from services.detector.primitives.arrays import pick
 from services.detector.primitives.baseline import states
@@ -25,6 +26,7 @@ from services.detector.rules import Rule, RuleSet, Variant
 from services.detector.subject import Account
 from services.detector.window import COMBINED, Row, Window, combined_rows
 
+MEANINGFUL = "@meaningful"
 SUNDAY = 6
 SWING_DIGITS = 9
 """Swings are kept rounded, so that they are the same whatever was computed together."""
@@ -44,19 +46,26 @@ def judge_event(rules: RuleSet, account: Account, entry: Entry, when: When) -> J
     return out
 
 
-def judge_day(rules: RuleSet, accounts: Sequence[Account], closing: Closing) -> Judgement:
+def judge_day(
+    rules: RuleSet, accounts: Sequence[Account], closing: Closing, tally: Scopes | None = None
+) -> Judgement:
     """Judge accounts at the end of a day.
 
     Args:
         rules: The rule set of the closing.
         accounts: Accounts of the closing's zone, as they are at the end of the day.
         closing: The day, and what is masked in it.
+        tally: Counts them, for the day's summaries.
 
     Returns:
         What was found, account by account in the order given; each account's part depends on
         that account alone.
     """
-    return _Day(rules, accounts, closing).judge()
+    day = _Day(rules, accounts, closing)
+    found = day.judge()
+    if tally is not None:
+        day.count(tally)
+    return found
 
 
 class _Day:
@@ -89,6 +98,18 @@ class _Day:
         order = {account.id: i for i, account in enumerate(self.accounts)}
         self.out.alerts.sort(key=lambda alert: order[alert.account])
         return self.out
+
+    def count(self, tally: Scopes) -> None:
+        rows, series = self._built.get((MEANINGFUL, True)) or self._lately()
+        told = {row.account.id: one for row, one in zip(rows, ratios(series), strict=True)}
+        for account in self.accounts:
+            tally.count(account.facts.profile.segment, told.get(account.id))
+
+    def _lately(self) -> tuple[list[Row], Series]:
+        """Return meaningful usage where no rule has asked for it, no more days than are counted."""
+        rows = combined_rows(self.accounts, self.rules, MEANINGFUL)
+        window = Window(self.closing, min(2 * SPAN, self.rules.history_days))
+        return rows, window.series(rows)
 
     def _observe(self) -> None:
         """Keep the data state of every line, and once a week its swing."""

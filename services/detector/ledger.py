@@ -8,6 +8,9 @@ import msgspec
 from schemas.envelope import Entry
 from schemas.events import ClosureDeclared
 from services.detector.calendars import to_day
+from services.detector.erasure import Erased
+from services.detector.parts import Parts
+from services.detector.peers import Values
 from services.detector.recent import HORIZON, RecentIds, digest
 from services.detector.sightings import Sightings
 
@@ -16,8 +19,9 @@ ROOT = "~ledger"
 CLOSURE_LIMIT = 400
 
 Channel = Literal["http", "inputs"]
-IMPORT, REPAIR = "import", "repair:"
-"""Inputs whose origin alone tells repetitions apart: they play events that were sent before."""
+IMPORT, REPAIR, FORWARD = "import", "repair:", "forward/"
+"""Inputs whose origin alone tells repetitions apart: they play events that were sent before, or
+those of another partition."""
 
 
 class Closing(msgspec.Struct, omit_defaults=True):
@@ -62,6 +66,10 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
         closings: Open closings, in order of due.
         closures: Closures for everybody, (first day, last day).
         generations: Per channel, when each remembered generation of ids began, microseconds.
+        complete: Per "input/partition", the time up to which ticks call it complete, microseconds.
+        told: Per "input/partition", the day number (UTC) of the newest tick that spoke of it.
+        fed: Per input, the sources that it has sent.
+        resumed: The newest tick that came long after the one before it, microseconds.
     """
 
     v: int
@@ -76,6 +84,10 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
     closings: list[Closing] = msgspec.field(default_factory=list)
     closures: list[tuple[int, int]] = msgspec.field(default_factory=list)
     generations: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
+    complete: dict[str, int] = msgspec.field(default_factory=dict)
+    told: dict[str, int] = msgspec.field(default_factory=dict)
+    fed: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    resumed: int = 0
 
 
 class Ledger:
@@ -94,6 +106,8 @@ class Ledger:
             "inputs": RecentIds(horizon),
         }
         self.sightings = Sightings()
+        self.erased = Erased()
+        self.parts = Parts()
         self.rule_sets: dict[int, str] = {}
         self._changed: dict[str, bytes | None] = {}
 
@@ -102,7 +116,7 @@ class Ledger:
         return [
             0
             if entry.origin is not None
-            and (entry.origin.input == IMPORT or entry.origin.input.startswith(REPAIR))
+            and (entry.origin.input == IMPORT or entry.origin.input.startswith((REPAIR, FORWARD)))
             else digest(entry.source, entry.id)
             for _, entry in entries
         ]
@@ -170,6 +184,16 @@ class Ledger:
         days = {day for a, b in spans for day in range(max(a, first), min(b, last) + 1)}
         return sorted(days)
 
+    def part(self, scope: str, day: int) -> Values:
+        """Return what all partitions together have said of a scope's day (design.md §5.4).
+
+        Args:
+            scope: `company`, or `segment:<name>`.
+            day: A local day in days since 1970-01-01, at least two days ago: then it has ended
+                in every time zone.
+        """
+        return self.parts.merged(scope, day)
+
     def apply_rules(self, n: int, content: str) -> None:
         """Put a rule set in force; open closings keep theirs."""
         self.record.rules = n
@@ -188,8 +212,13 @@ class Ledger:
         """Yield the records that differ from the last snapshot; the ledger's own always does."""
         yield from self._changed.items()
         self._changed = {}
+        erased = self.erased.change()
+        if erased is not None:
+            yield f"{ROOT}/erased", erased
         for source, raw in self.sightings.changes():
             yield f"{ROOT}/seen/{source}", raw
+        for part, value in self.parts.changes():
+            yield f"{ROOT}/{part}", value
         for channel, ids in self.ids.items():
             for generation, chunk, value in ids.changes():
                 yield f"{ROOT}/ids/{channel}/{generation}/{chunk}", value
@@ -222,6 +251,10 @@ class Ledger:
                 ledger.rule_sets[int(rest[0])] = raw.decode()
             elif kind == "seen":
                 ledger.sightings.restore(rest[0], raw)
+            elif kind in ("sums", "parts"):
+                ledger.parts.restore(kind, rest[0], raw)
+            elif kind == "erased":
+                ledger.erased = Erased.restore(raw)
             elif kind == "ids":
                 channel, generation, chunk = rest[0].split("/")
                 chunks[channel][int(generation), int(chunk)] = raw

@@ -5,13 +5,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from services import failpoints
 from services.continuity import CannotOwn
 from services.detector.partition import Gap, Partition
+from services.detector.pending import Cut
+from services.detector.sending import Outgoing
 from services.detector.settings import DetectorSettings
-from services.detector.store import Store
+from services.detector.store import Names, Store
+from services.publishing.producer import Producer
+from services.publishing.publisher import Publisher
 from services.runtime import ExitCode, Health, die, get_logger
 from services.snapshots import LOAD_SECONDS, Fenced, LoadTooSlow
 
@@ -20,6 +25,8 @@ DIRTY_LIMIT: Final = 20_000
 PENDING_LIMIT: Final = 32 * 1024 * 1024
 LOADS_AT_ONCE: Final = 4
 JUDGED_AT_ONCE: Final = 250
+LEAVE_SECONDS: Final = 4.0
+"""A worker that is told to end waits no longer for its forwards, so that it ends within ten."""
 
 log = get_logger("detector.ownership")
 
@@ -31,6 +38,7 @@ class Owned:
     Attributes:
         partition: Its state in memory.
         store: Where it is written.
+        outgoing: Its forwards that are on their way.
         waiting: Events folded since the last cut, to be acknowledged once they are durable.
         pending: Their bytes.
         flushed_at: When the last flush ended, monotonic seconds.
@@ -40,11 +48,22 @@ class Owned:
 
     partition: Partition
     store: Store
+    outgoing: Outgoing
     waiting: list[Any] = field(default_factory=list)
     pending: int = 0
     flushed_at: float = field(default_factory=time.monotonic)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     parked: bool = False
+
+    def judge(self) -> bool:
+        """Judge some accounts, and tell whether closings are still open."""
+        busy = self.partition.judge(JUDGED_AT_ONCE)
+        self.forward()
+        return busy
+
+    def forward(self) -> None:
+        """Send what folding and judging found for other partitions, without waiting for it."""
+        self.outgoing.put(self.partition.forwards())
 
     def due(self, now: float, interval: float) -> bool:
         """Tell whether something waits that a flush must not keep waiting longer."""
@@ -75,6 +94,7 @@ class Ownership:
         self.owned: dict[int, Owned] = {}
         self.generation = -1
         self.rebalances = 0
+        self.remaining: dict[int, int] = {}
         self._settings = settings
         self._health = health
         self._now = generation
@@ -82,11 +102,31 @@ class Ownership:
         self._loading: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self.counted: Counter[tuple[str, ...]] = Counter()
+        self._producer = Producer(
+            settings.kafka,
+            f"ebbwatch-{settings.detector_instance}",
+            lambda ok, detail: health.set("forwards", ok, detail),
+        )
+        events = Names.of(settings.prefix).events
+        self._publisher = Publisher(self._producer, events, settings.partitions)
+        self._publishing = False
         health.set("snapshots", False, "no partition is assigned yet")
 
     def positions(self) -> dict[int, int]:
         """Return where reading goes on, per owned partition."""
         return {number: owned.partition.stamp + 1 for number, owned in self.owned.items()}
+
+    async def room(self, number: int) -> None:
+        """Return when a partition may fold: not while too many of its forwards wait for Kafka.
+
+        The worker's other partitions wait with it: their forwards go to the same brokers.
+
+        Args:
+            number: The partition.
+        """
+        owned = self.owned.get(number)
+        if owned is not None:
+            await owned.outgoing.room()
 
     def fold(self, number: int, generation: int, offset: int, appended: int, event: Any) -> None:
         """Fold one message, unless it belongs to another generation of the group.
@@ -104,7 +144,7 @@ class Ownership:
         failpoints.reach("detector.fold")
         try:
             owned.partition.apply(offset, appended, event.message.value)
-            owned.partition.judge(JUDGED_AT_ONCE)
+            owned.judge()
         except Gap as gap:
             die("fold", gap)
         owned.waiting.append(event)
@@ -116,7 +156,8 @@ class Ownership:
             busy = False
             for owned in list(self.owned.values()):
                 if not owned.parked:
-                    busy |= owned.partition.judge(JUDGED_AT_ONCE)
+                    if not owned.outgoing.full:
+                        busy |= owned.judge()
                     self._flush_if_due(owned)
                 await asyncio.sleep(0)
             self._report()
@@ -149,15 +190,21 @@ class Ownership:
 
     async def _flush(self, owned: Owned) -> None:
         # Nothing may be awaited between the cut and the swap: they are one moment.
+        owned.forward()
         cut = owned.partition.cut()
         done, owned.waiting, owned.pending = owned.waiting, [], 0
-        await owned.store.write(cut)
+        await self._commit(owned, cut)
         for event in done:
             event.ack()
         now = time.time()
         for caused in cut.caused:
             self._alerted(now - caused / 1e6)
         owned.flushed_at = time.monotonic()
+
+    async def _commit(self, owned: Owned, cut: Cut) -> None:
+        # A snapshot must not say that a message is folded whose forwards are not in the log.
+        await owned.outgoing.settle()
+        await owned.store.write(cut)
 
     async def revoke(self) -> None:
         """Stop a running load; write what is folded and keep it parked."""
@@ -177,6 +224,7 @@ class Ownership:
             numbers: Assigned partitions of `events.v1`.
         """
         self.rebalances += 1
+        await self._start_publishing()
         generation = self._now()
         wanted = set(numbers)
         for number in set(self.owned) - wanted:
@@ -199,6 +247,11 @@ class Ownership:
             self._health.set("snapshots", True, f"{len(self.owned)} partitions are loaded")
             log.info("partitions owned", partitions=sorted(self.owned), generation=generation)
 
+    async def _start_publishing(self) -> None:
+        if not self._publishing:
+            self._publishing = True
+            await self._publisher.start()
+
     async def _own(self, number: int, generation: int, gate: asyncio.Semaphore) -> None:
         async with gate:
             parked = self.owned.get(number)
@@ -212,18 +265,23 @@ class Ownership:
                 return
             store = Store(self._settings, number)
             try:
-                partition = await store.take_over()
+                partition = await store.take_over(partial(self.remaining.__setitem__, number))
             except BaseException:
                 await store.close()
                 raise
-            self.owned[number] = Owned(partition, store)
+            finally:
+                self.remaining.pop(number, None)
+            self.owned[number] = Owned(partition, store, self._outgoing(number))
             log.info("partition loaded", partition=number, stamp=partition.stamp)
+
+    def _outgoing(self, number: int) -> Outgoing:
+        return Outgoing(self._publisher, lambda why: die(f"forwards of partition {number}", why))
 
     async def _still_ours(self, parked: Owned) -> bool:
         """Ask Kafka, by one ledger record in the old producer's transaction."""
         async with parked.lock:
             try:
-                await parked.store.write(parked.partition.cut())
+                await self._commit(parked, parked.partition.cut())
             except Fenced:
                 await parked.store.close()
                 return False
@@ -248,9 +306,16 @@ class Ownership:
     async def close(self) -> None:
         """Write what is folded and give every partition up."""
         self.generation = -1
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await asyncio.gather(*(one.outgoing.settle() for one in self.owned.values()))
+        except TimeoutError:
+            die("shutdown", f"forwards were not acknowledged within {LEAVE_SECONDS:g} s")
         await asyncio.gather(*(self.flush(owned) for owned in self.owned.values()))
         await asyncio.gather(*(self._close(owned) for owned in self.owned.values()))
         self.owned.clear()
+        await self._publisher.stop()
+        await self._producer.stop()
 
     def _report(self) -> None:
         for owned in self.owned.values():

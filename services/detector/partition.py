@@ -1,45 +1,34 @@
 """One partition of `events.v1`, folded: pure, exact, the same for the same log (design.md §5)."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
 from schemas import envelope
-from schemas.envelope import ACCOUNT, Entry
-from schemas.events import (
-    SYSTEM,
-    AccountUpdated,
-    ClockTicked,
-    ClosureDeclared,
-    RulesApplied,
-    SubjectRepaired,
-    UsageRecorded,
-)
-from services.detector import facts, refusals, summary
+from schemas.envelope import ACCOUNT, COLLEAGUE, COMPANY, PERSON, Entry
+from schemas.events import SYSTEM, ClosureDeclared
+from services.detector import refusals
 from services.detector.calendars import DAY_US, HOUR_US
 from services.detector.closings import Closings
-from services.detector.docket import Docket, advance
-from services.detector.facts import Moment
-from services.detector.facts.buckets import TOO_LATE
-from services.detector.judging import judge_event
+from services.detector.completeness import Completeness
+from services.detector.docket import Docket
+from services.detector.erasure import spare
+from services.detector.folding import Folding
+from services.detector.forgetting import Forgetting
+from services.detector.forwards import Forwards
 from services.detector.ledger import ROOT, Ledger
+from services.detector.ours import Ours
 from services.detector.pending import Cut, Pending
-from services.detector.raising import Failure, When
+from services.detector.persons import Persons
+from services.detector.raising import Failure
 from services.detector.recent import HORIZON
-from services.detector.refusals import Place
+from services.detector.refusals import AHEAD_US, Place
 from services.detector.rulebook import RuleBook
 from services.detector.rules import RuleSet
-from services.detector.subject import Account, Quarantine, restore_all
-
-AHEAD_US = 600_000_000
-"""An event may be this far ahead of its record's append time: ten minutes (design.md §5.2)."""
-
-TICK_AHEAD_US = 120_000_000
-"""A tick may be this far ahead of its own append time: two minutes (design.md §4)."""
-
-YOUNG_US = 48 * HOUR_US
-"""Rules woken by an event ask only about events younger than this: back-fill raises nothing."""
+from services.detector.subject import Account, restore_all
+from services.detector.system import System
 
 _SYSTEM = frozenset(SYSTEM.values())
 
@@ -63,10 +52,22 @@ class Partition:
         self.number = number
         self.ledger = ledger
         self.accounts = accounts
-        self._pending = Pending()
-        self._rules = RuleBook(ledger)
-        self._closings = Closings(ledger)
-        self._docket = Docket(ledger, accounts, self._closings, self._rules, self._pending)
+        self._pending = pending = Pending(number)
+        self._rules = rules = RuleBook(ledger)
+        self._completeness = completeness = Completeness(ledger)
+        closings = Closings(ledger, completeness)
+        self._docket = docket = Docket(number, ledger, accounts, closings, rules, pending)
+        forwards = Forwards(number, pending)
+        self._persons = persons = Persons(forwards, pending)
+        self._ours = Ours(pending)
+        self._folding = folding = Folding(
+            ledger, accounts, rules, closings, docket, pending, forwards
+        )
+        forgetting = Forgetting(ledger, accounts, persons, rules, docket, pending, folding)
+        self._system = System(
+            *(ledger, accounts, rules, completeness, closings, docket),
+            *(pending, persons, folding, forgetting),
+        )
 
     @classmethod
     def begin(cls, number: int, partitions: int, horizon: int = HORIZON) -> "Partition":
@@ -92,13 +93,15 @@ class Partition:
         Raises:
             ValueError: If the snapshot is partial, or of an unknown version.
         """
-        ledger = {key: raw for key, raw in snapshot.items() if key.startswith(ROOT)}
-        accounts = restore_all(
-            (key, raw) for key, raw in snapshot.items() if not key.startswith(ROOT)
-        )
-        if accounts and not ledger:
+        parts = _parts(snapshot)
+        ledger = parts.pop(ROOT)
+        if any(parts.values()) and not ledger:
             raise ValueError("the snapshot has accounts but no ledger")
-        return cls(number, Ledger.restore(ledger, partitions, horizon), accounts)
+        accounts = restore_all(parts[ACCOUNT].items())
+        partition = cls(number, Ledger.restore(ledger, partitions, horizon), accounts)
+        partition._persons.restore(parts[PERSON])
+        partition._ours.restore({**parts[COMPANY], **parts[COLLEAGUE]})
+        return partition
 
     @property
     def stamp(self) -> int:
@@ -112,8 +115,13 @@ class Partition:
 
     @property
     def dirty(self) -> int:
-        """How many accounts the next cut will write."""
-        return len(self._pending.accounts)
+        """How many subjects the next cut will write, about."""
+        return self._pending.dirty + self._persons.dirty + self._ours.dirty
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait until the account of their person is known."""
+        return self._persons.waiting
 
     @property
     def urgent(self) -> bool:
@@ -178,13 +186,27 @@ class Partition:
         """Return the newest local day of an account that is judged, negative for none."""
         return self._docket.judged_to(account)
 
+    def forwards(self) -> list[tuple[str, bytes]]:
+        """Return what other partitions are to be told since the last call, in fold order.
+
+        Returns:
+            The subject whose home partition it goes to, empty for every partition; and an entry.
+        """
+        return self._pending.forwards()
+
+    def subjects_shown(self) -> Iterator[dict[str, Any]]:
+        """Yield the company, colleagues and persons, each as `subject` and plain `facts`."""
+        yield from self._ours.shown()
+        yield from self._persons.shown()
+
     def cut(self) -> Cut:
         """Encode everything that changed since the last cut, and begin anew; nothing awaits.
 
         The caller writes it in one transaction. If that fails, the partition's memory is ahead of
         its snapshot for good, and only a new load may go on.
         """
-        return self._pending.cut(self.ledger, self.accounts)
+        beside = [*self._ours.changes(), *self._persons.changes()]
+        return self._pending.cut(self.ledger, self.accounts, beside)
 
     def _entry(self, at: Place, entry: Entry, hashed: int, repeated: bool) -> None:
         system = type(entry.event) in _SYSTEM
@@ -193,156 +215,54 @@ class Partition:
             self.counts["duplicate", why] += 1
             return
         if system:
-            self._system(at, entry)
+            self._system.fold(at, entry)
             return
         if entry.time == 0:
             entry = msgspec.structs.replace(entry, time=at.appended)
         time = entry.time
         if time > at.appended + AHEAD_US or (entry.day or 0) > at.appended // DAY_US + 1:
             detail = "the event is more than 10 minutes ahead of its append time"
-            self._refuse_entry(at, "future", detail, entry)
+            self._pending.refuse_entry(at, "future", detail, entry)
             return
         if time < 0 or (entry.day or 0) < 0 or not all(map(str.isprintable, entry.subjects)):
             detail = "time and day must not lie before 1970, subjects must be printable text"
-            self._refuse_entry(at, "invalid", detail, entry)
+            self._pending.refuse_entry(at, "invalid", detail, entry)
             return
         self.ledger.sightings.see(entry.source, time // HOUR_US)
+        if entry.origin is not None:
+            self._completeness.feed(entry.origin.input, entry.source)
+        spared = spare(entry, self.ledger.erased) if self.ledger.erased else entry
+        if spared is None:
+            self.counts["dropped", "erased"] += 1
+            return
         if not entry.subjects:
             self._everybody(at, entry)
-        for subject in entry.subjects:
+        for subject in spared.subjects:
             if subject.startswith(ACCOUNT):
-                self._account(at, time, subject, entry)
-
-    def _account(self, at: Place, time: int, subject: str, entry: Entry) -> None:
-        account = self.accounts.get(subject) or self._new(subject, at)
-        self._pending.accounts[subject] = account
-        if account.quarantine is not None:
-            account.quarantine.hold(at.offset, at.entry or 0)
-            self.counts["held", "quarantine"] += 1
-            return
-        if account.owed and entry.origin is not None:
-            account.settle_debt(entry.origin.offset, entry.origin.place)
-        record, profile = self.ledger.record, account.facts.profile
-        if record.closings:
-            self._docket.catch_up(account)
-        newest = self._closings.newest(profile)
-        if newest > account.judged:
-            advance(account, newest, self._rules.current)
-        day = profile.day_of(time) if entry.day is None else entry.day
-        oldest = account.judged + 1 - self._rules.current.history_days
-        moment = Moment(
-            time, day, record.clock, account.judged, oldest, entry.source, account.facts.buckets
-        )
-        try:
-            refused = facts.fold(account.facts, entry, moment)
-        except (MemoryError, RecursionError):
-            raise
-        except Exception as error:
-            self._quarantine(account, at, error)
-            return
-        if refused is None:
-            self._folded(account, entry, moment, at)
-        elif refused == TOO_LATE:
-            self.counts["rejected", TOO_LATE] += 1
-        else:
-            detail = f"{entry.event.__class__.__name__} was refused: {refused}"
-            self._refuse_entry(at, refused, detail, entry)
-
-    def _folded(self, account: Account, entry: Entry, moment: Moment, at: Place) -> None:
-        """Do what follows a fold: late days, zones, sources, rules woken by the event."""
-        event = entry.event
-        hour = moment.time // HOUR_US
-        # A declared closure is an entry of the calendar, and no sign of the customer.
-        if hour > account.last_hour and not isinstance(event, ClosureDeclared):
-            account.last_hour = hour
-        late = moment.day <= moment.judged
-        self.counts["folded", "late" if late else "new"] += 1
-        if isinstance(event, UsageRecorded):
-            if late:
-                self._pending.show(account, moment.day)
-        elif isinstance(event, AccountUpdated):
-            self._closings.ensure(account.facts.profile.zone)
-        if type(event) in self._rules.current.woken_by and moment.time >= moment.clock - YOUNG_US:
-            record = self.ledger.record
-            historic = record.mode == "importing"
-            when = When(moment.day, moment.time, at.offset, historic, record.rules)
-            self._pending.collect(
-                judge_event(self._rules.current, account, entry, when), at.appended
-            )
-
-    def _new(self, subject: str, at: Place) -> Account:
-        account = Account(subject.removeprefix(ACCOUNT), at.offset)
-        self.accounts[subject] = account
-        self._docket.add(subject)
-        self._closings.ensure(account.facts.profile.zone)
-        return account
-
-    def _quarantine(self, account: Account, at: Place, error: Exception) -> None:
-        what = f"{type(error).__name__}: {error}"
-        account.quarantine = Quarantine(at.offset, what)
-        account.quarantine.hold(at.offset, at.entry or 0)
-        self.counts["quarantined", "fold"] += 1
-        self.failures.append(Failure(account.id, "", what))
+                self._folding.fold(at, subject, spared)
+            elif subject.startswith(PERSON):
+                self._persons.fold(at, subject, spared)
+            elif subject == COMPANY or subject.startswith(COLLEAGUE):
+                self._ours.fold(at, subject, spared, self.ledger.record.clock)
 
     def _everybody(self, at: Place, entry: Entry) -> None:
         """Fold an event that concerns every account into the ledger."""
         if isinstance(entry.event, ClosureDeclared):
             refused = self.ledger.close_for_all(entry.event)
             if refused is not None:
-                self._refuse_entry(at, refused, "closures for everybody", entry)
+                self._pending.refuse_entry(at, refused, "closures for everybody", entry)
                 return
         self.counts["folded", "everybody"] += 1
 
-    def _system(self, at: Place, entry: Entry) -> None:
-        event = entry.event
-        if isinstance(event, ClockTicked):
-            if event.at > at.appended + TICK_AHEAD_US:
-                detail = "the tick is more than 2 minutes ahead of its append time"
-                self._refuse_entry(at, "tick_ahead", detail, entry)
-            else:
-                self._tick(event, at)
-        elif isinstance(event, RulesApplied):
-            wrong = self._rules.apply(event)
-            if wrong is not None:
-                self._refuse_entry(at, "bad_rules", wrong, entry)
-        elif isinstance(event, SubjectRepaired):
-            self._repair(event.subject)
 
-    def _tick(self, tick: ClockTicked, at: Place) -> None:
-        for source, hours in tick.seen.items():
-            for hour in hours:
-                self.ledger.sightings.see(source, hour)
-        record = self.ledger.record
-        if tick.at <= record.clock:
-            return
-        if record.mode == "importing" and tick.mode == "live":
-            self._show_all_months()
-        record.mode = tick.mode
-        self._closings.advance(
-            tick.at, at.offset, self._rules.current.history_days, self._docket.make_room
-        )
-        self._docket.opened_at = at.appended
-
-    def _show_all_months(self) -> None:
-        """Write the last month of imported history, which no closing has shown, and soon."""
-        self._pending.urgent = True
-        today = self.ledger.record.clock // DAY_US
-        last_month = summary.month_start(today) - 1
-        for account in self.accounts.values():
-            self._pending.show(account, last_month)
-            self._pending.show(account, today)
-
-    def _repair(self, subject: str) -> None:
-        account = self.accounts.get(subject)
-        if account is not None and account.quarantine is not None:
-            # Entries held since the repair's own snapshot are owed too; each leaves when it comes.
-            account.owed.extend(account.quarantine.held)
-            account.quarantine = None
-            account.off.clear()
-            # Open closings passed it by, or will, as judging was quick or slow: none may judge it.
-            account.judged = max(account.judged, self._closings.newest(account.facts.profile))
-            self._pending.accounts[subject] = account
-            self.counts["repaired", "subject"] += 1
-
-    def _refuse_entry(self, at: Place, reason: str, detail: str, entry: Entry) -> None:
-        self._pending.refuse(refusals.of_entry(self.number, at, reason, detail, entry))
+def _parts(snapshot: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
+    """Return the records of a snapshot by what they are of, accounts being most of them."""
+    parts: dict[str, dict[str, bytes]] = {
+        kind: {} for kind in (ACCOUNT, ROOT, PERSON, COLLEAGUE, COMPANY)
+    }
+    for key, raw in snapshot.items():
+        kind = next((kind for kind in parts if key.startswith(kind)), None)
+        if kind is None:
+            raise ValueError(f"the snapshot has a record {key!r} of no known kind")
+        parts[kind][key] = raw
+    return parts

@@ -1,14 +1,17 @@
 """What a partition has changed and found since the last flush, and the flush's one cut."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas.alerts import Alert
+from schemas.envelope import Entry, encode_entry
 from schemas.rejects import Reject
-from services.detector import summary
+from services.detector import refusals, summary
 from services.detector.ledger import Ledger
 from services.detector.raising import Failure, Judgement
-from services.detector.subject import Account, records
+from services.detector.refusals import Place
+from services.detector.subject import Account, keys, records
 
 
 class Cut(NamedTuple):
@@ -17,7 +20,7 @@ class Cut(NamedTuple):
     Attributes:
         stamp: Offset in `events.v1` up to which everything is folded.
         records: Key and value of changed records of `state.v1`; None deletes.
-        summaries: Key and value of changed records of `accounts.v1`.
+        summaries: Key and value of changed records of `accounts.v1`; None deletes.
         alerts: Records for `alerts.v1`, in order.
         rejects: Records for `rejects.v1`.
         caused: Append time of the message that caused each alert of the present, microseconds.
@@ -25,7 +28,7 @@ class Cut(NamedTuple):
 
     stamp: int
     records: list[tuple[str, bytes | None]]
-    summaries: list[tuple[str, bytes]]
+    summaries: list[tuple[str, bytes | None]]
     alerts: list[Alert]
     rejects: list[Reject]
     caused: list[int]
@@ -33,6 +36,9 @@ class Cut(NamedTuple):
 
 class Pending:
     """Changed accounts, alerts and refusals that wait for a flush.
+
+    Args:
+        partition: The partition of `events.v1`.
 
     Attributes:
         accounts: Changed accounts, by subject.
@@ -43,7 +49,8 @@ class Pending:
         urgent: Whether something waits that people are to see at once, such as an alert.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, partition: int) -> None:
+        self._partition = partition
         self.accounts: dict[str, Account] = {}
         self.months: set[tuple[str, int]] = set()
         self.alerts: list[Alert] = []
@@ -52,15 +59,59 @@ class Pending:
         self.urgent = False
         self._rejects: list[Reject] = []
         self._caused: list[int] = []
+        self._gone: list[tuple[str, None]] = []
+        self._gone_from_sight: list[tuple[str, None]] = []
+        self._forwards: list[tuple[str, bytes]] = []
+
+    @property
+    def dirty(self) -> int:
+        """How many accounts the next cut will write or delete."""
+        return len(self.accounts) + len(self._gone)
 
     def show(self, account: Account, day: int) -> None:
         """Show people the month of a day again."""
         self.months.add((account.subject, summary.month_start(day)))
 
+    def forget(self, account: Account, shown_until: int) -> None:
+        """Delete every record of an account, whatever waits of it.
+
+        Args:
+            account: The account, as it was.
+            shown_until: The newest day that people may have been shown.
+        """
+        self.accounts.pop(account.subject, None)
+        self.months = {one for one in self.months if one[0] != account.subject}
+        self._gone.extend((key, None) for key in keys(account))
+        self._gone_from_sight.extend((key, None) for key in summary.keys(account, shown_until))
+
+    def forward(self, subject: str, entry: bytes) -> None:
+        """Send an encoded entry to the partition of its subject."""
+        self._forwards.append((subject, entry))
+
+    def broadcast(self, entry: Entry) -> None:
+        """Say something of the system's to every partition."""
+        self._forwards.append(("", encode_entry(entry)))
+
+    def forwards(self) -> list[tuple[str, bytes]]:
+        """Return what is to be sent to other partitions, as (subject, entry), and begin anew."""
+        found, self._forwards = self._forwards, []
+        return found
+
     def refuse(self, reject: Reject) -> None:
         """Refuse an entry."""
         self.counts["rejected", reject.reason] += 1
         self._rejects.append(reject)
+
+    def refuse_entry(self, at: Place, reason: str, detail: str, entry: Entry) -> None:
+        """Refuse a readable entry.
+
+        Args:
+            at: Where it stands.
+            reason: A code, the label of the metric.
+            detail: What is wrong, for a person.
+            entry: The entry.
+        """
+        self.refuse(refusals.of_entry(self._partition, at, reason, detail, entry))
 
     def collect(self, judgement: Judgement, caused: int) -> None:
         """Keep what judging found.
@@ -84,22 +135,34 @@ class Pending:
         self.urgent |= bool(judgement.alerts)
         self.failures.extend(judgement.failures)
 
-    def cut(self, ledger: Ledger, accounts: dict[str, Account]) -> Cut:
+    def cut(
+        self,
+        ledger: Ledger,
+        accounts: dict[str, Account],
+        beside: Iterable[tuple[str, bytes | None]] = (),
+    ) -> Cut:
         """Encode everything that waits, and begin anew.
 
         Args:
             ledger: The partition's ledger.
             accounts: All its accounts, by subject.
+            beside: Changed records of other subjects.
         """
         stamp = ledger.record.stamp
-        changed: list[tuple[str, bytes | None]] = []
+        # First what is gone: an erased account may have begun anew.
+        changed: list[tuple[str, bytes | None]] = [*self._gone]
         for account in self.accounts.values():
             account.facts.buckets.settle(account.judged)
             changed.extend(records(account))
+        changed.extend(beside)
         changed.extend(ledger.changes())
         months = [(accounts[subject], first) for subject, first in sorted(self.months)]
-        shown = summary.records(self.accounts.values(), months, stamp)
+        shown = [
+            *self._gone_from_sight,
+            *summary.records(self.accounts.values(), months, stamp),
+        ]
         cut = Cut(stamp, changed, shown, self.alerts, self._rejects, self._caused)
         self.accounts, self.months, self.urgent = {}, set(), False
         self.alerts, self._rejects, self._caused = [], [], []
+        self._gone, self._gone_from_sight = [], []
         return cut

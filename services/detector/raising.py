@@ -22,7 +22,7 @@ from services.detector.calendars import instant, to_date, to_day
 from services.detector.episode import Change, Episode, Verdict
 from services.detector.facts.buckets import PEOPLE
 from services.detector.primitives.finding import Finding
-from services.detector.rules import Rule, Variant, severity_index
+from services.detector.rules import Rule, RuleSet, Variant, severity_index
 from services.detector.subject import Account
 from services.detector.window import COMBINED
 
@@ -236,6 +236,31 @@ class Applied:
         if change.reason is not None:
             fields["reason"] = change.reason
         self.out.alerts.append(_RECORDS[change.kind](**fields))
+
+
+def supersede(
+    rules: RuleSet, account: Account, when: When, concerned: Callable[[Episode], bool]
+) -> Judgement:
+    """Close open alerts that nothing judges any more.
+
+    Args:
+        rules: The rule set in force.
+        account: The account.
+        when: When that became so.
+        concerned: Tells of which episodes.
+    """
+    out = Judgement()
+    for _, known in sorted(account.episodes.items()):
+        if not known.open or not concerned(known):
+            continue
+        rule = rules.by_id.get(known.rule)
+        if rule is None:
+            close_retired(out, account, known, when)
+            episodes.close(known, "superseded", episodes.Policy())
+        else:
+            variant = rule.variant(account.facts.profile.segment)
+            Applied(out, account, rule, variant, when).close(known, "superseded")
+    return out
 
 
 def account_now(account: Account, stamp: int) -> AccountNow:

@@ -6,6 +6,9 @@ from schemas.envelope import Entry
 from schemas.rejects import RAW_LIMIT, Reject
 from schemas.topics import EVENTS
 
+AHEAD_US = 600_000_000
+"""An event may be this far ahead of its record's append time: ten minutes (design.md §5.2)."""
+
 _encode = msgspec.json.Encoder().encode
 
 

@@ -49,6 +49,7 @@ def shown(account: Account, partition: int, stamp: int, judged: int = -1) -> dic
             msgspec.to_builtins(one) | {"rule": one.rule, "object": one.object}
             for _, one in sorted(account.episodes.items())
         ],
+        "merged": account.merged.into if account.merged else None,
         "quarantine": account.quarantine.error if account.quarantine else None,
         "rules_off": sorted(account.off),
     }

@@ -1,5 +1,6 @@
 """Where a partition of the detector lives in Kafka: loaded, checked, written, parked."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -10,6 +11,7 @@ from services.continuity import CannotOwn, check, check_count
 from services.detector.partition import Partition
 from services.detector.pending import Cut
 from services.detector.settings import DetectorSettings
+from services.footprint import Footprint
 from services.snapshots import Record, SnapshotWriter, bounds, load
 
 _encode = msgspec.json.Encoder().encode
@@ -48,9 +50,13 @@ class Store:
     Args:
         settings: Where Kafka is, and the deployment's prefix.
         number: The partition.
+
+    Attributes:
+        footprint: How much of `state.v1` the partition holds.
     """
 
     def __init__(self, settings: DetectorSettings, number: int) -> None:
+        self.footprint = Footprint({})
         self.names = Names.of(settings.prefix)
         self.number = number
         self._settings = settings
@@ -58,8 +64,11 @@ class Store:
             settings.kafka, f"{settings.prefix}{topics.STATE.name}-{number}"
         )
 
-    async def take_over(self) -> Partition:
+    async def take_over(self, remains: Callable[[int], None] = lambda _: None) -> Partition:
         """Fence the former owner, and load what it wrote last.
+
+        Args:
+            remains: Told again and again how many records are still to be read.
 
         Raises:
             services.continuity.CannotOwn: If running the partition would skip or repeat something;
@@ -67,7 +76,8 @@ class Store:
         """
         await self._writer.start()
         settings, number = self._settings, self.number
-        snapshot = await load(settings.kafka, self.names.state, number)
+        snapshot = await load(settings.kafka, self.names.state, number, remains)
+        self.footprint = Footprint(snapshot)
         partition = _restored(number, snapshot, settings)
         record = partition.ledger.record
         log = await bounds(settings.kafka, self.names.events, number, record.stamp)
@@ -91,6 +101,7 @@ class Store:
         ]
         records += [Record(names.rejects, None, one.source, _encode(one)) for one in cut.rejects]
         await self._writer.write(records)
+        self.footprint.note(cut.records)
 
     async def close(self) -> None:
         """Give the partition up."""

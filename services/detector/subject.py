@@ -47,6 +47,14 @@ class Quarantine(msgspec.Struct, omit_defaults=True):
             self.overflow += 1
 
 
+class Merged(NamedTuple):
+    """The account under which another one lives on, and the (event time, id) that said so."""
+
+    into: str
+    time: int
+    id: str
+
+
 @dataclass(slots=True)
 class Account:
     """An account's facts, episodes and where judging stands.
@@ -61,6 +69,8 @@ class Account:
         quarantine: Set while a bug holds it back.
         owed: Entries that were held, and that a repair has not sent again yet.
         off: Rules that raised for this account, with the rule set in which they did.
+        merged: Where it lives on; its later entries are forwarded there.
+        erased: Event time, microseconds, up to which everything of it was erased; 0 for never.
         shown: Hash of the summary written last by this process.
     """
 
@@ -74,6 +84,8 @@ class Account:
     quarantine: Quarantine | None = None
     owed: list[tuple[int, int]] = field(default_factory=list)
     off: dict[str, int] = field(default_factory=dict)
+    merged: Merged | None = None
+    erased: int = 0
     shown: int = 0
 
     def settle_debt(self, offset: int, place: int) -> None:
@@ -121,6 +133,8 @@ class HotRecord(msgspec.Struct, omit_defaults=True):
     quarantine: Quarantine | None
     off: dict[str, int]
     owed: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    merged: Merged | None = None
+    erased: int = 0
 
 
 ColdRecord = dict[str, list[int]]
@@ -179,6 +193,16 @@ def records(account: Account) -> Iterable[tuple[str, bytes | None]]:
     facts.people.stale.clear()
 
 
+def keys(account: Account) -> Iterable[str]:
+    """Yield the keys of all records that an account may have."""
+    buckets = account.facts.buckets
+    yield account.subject
+    for first in sorted({*buckets.blocks(), *buckets.stale}):
+        yield str(Key(account.subject, "cold", first))
+    for page in range(len(account.facts.people.pages)):
+        yield str(Key(account.subject, "people", page))
+
+
 def restore(subject: str, parts: Mapping[tuple[str, int], bytes]) -> Account:
     """Build an account from its records.
 
@@ -211,6 +235,8 @@ def restore(subject: str, parts: Mapping[tuple[str, int], bytes]) -> Account:
         quarantine=hot.quarantine,
         owed=hot.owed,
         off=hot.off,
+        merged=hot.merged,
+        erased=hot.erased,
     )
 
 
@@ -250,6 +276,8 @@ def _hot(account: Account) -> HotRecord:
         quarantine=account.quarantine,
         owed=account.owed,
         off=account.off,
+        merged=account.merged,
+        erased=account.erased,
     )
 
 

@@ -1,6 +1,6 @@
 """What people are shown of an account: its summary, and its daily series by month. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 import msgspec
@@ -11,6 +11,10 @@ from services.detector.subject import Account
 
 STATES_SIZE = 400
 """Characters of metrics and states that a summary carries, so that it stays within 1 kB."""
+
+SHOWN_MONTHS = 24
+"""Months back of which an account without a day of data may have been shown empty ones: they are
+written when history ends, and nothing remembers when that was."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,6 +43,23 @@ def records(
         days = month(account, to_date(first))
         written.append((days_key(account.id, days.month), _encode(days)))
     return written
+
+
+def keys(account: Account, until: int) -> Iterator[str]:
+    """Yield the keys of all records of `accounts.v1` that an account may have.
+
+    Args:
+        account: The account.
+        until: The newest day that people may have been shown.
+    """
+    yield account.id
+    lines = account.facts.buckets.lines.values()
+    last = max([until, *(line.end for line in lines)])
+    oldest = min([last - 31 * SHOWN_MONTHS, *(line.start for line in lines)])
+    first = month_start(last)
+    while first >= month_start(oldest):
+        yield days_key(account.id, to_date(first).isoformat()[:7])
+        first = month_start(first - 1)
 
 
 def of(account: Account, stamp: int) -> AccountSummary:

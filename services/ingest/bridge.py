@@ -21,6 +21,7 @@ from services.kafka_clients import Pulse, close
 from services.publishing.publisher import Publisher
 from services.runtime import Health, get_logger
 from services.topic_admin import partition_counts
+from services.watchdog import Place
 
 POLL_MILLISECONDS: Final = 200
 POLL_RECORDS: Final = 5_000
@@ -88,6 +89,8 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         self._flight: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
         self._epoch = 0
+        self._turns = 0
+        self._failing = False
 
     def configure(self, inputs: Mapping[str, Input]) -> None:
         """Take these inputs from now on; the consumer starts anew if they are others."""
@@ -99,6 +102,13 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         """Return up to when each owned `input/partition` is forwarded, microseconds."""
         return self._inputs.progress()
 
+    def standing(self) -> dict[Place, object]:
+        """Return each partition that is carried, with what changes as long as carrying goes on."""
+        if self._consumer is None or not self._settled.is_set():
+            return {}
+        turn = f"turn {self._turns}"
+        return {Place(at.topic, at.partition): turn for at in self._consumer.assignment()}
+
     def stop(self) -> None:
         """Let `run` return after what is in flight is acknowledged and committed."""
         self._stopping = True
@@ -107,14 +117,18 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
     async def run(self) -> None:
         """Carry records until `stop`; a broken connection is taken up again."""
         while not self._stopping:
+            self._turns += 1
             self._changed.clear()
             topics: frozenset[str] = frozenset()
             try:
                 topics = await self._existing()
+                self._failing = False
                 if topics:
                     await self._consume(topics)
             except (KafkaError, OSError, TimeoutError) as error:
-                _log.warning("input topics cannot be read", error=repr(error))
+                if not self._failing:
+                    _log.warning("input topics cannot be read", error=repr(error))
+                self._failing = True
                 topics = frozenset()
             if not topics:
                 await self._wait(BACK_OFF_SECONDS if self._configured else LOOK_SECONDS)
@@ -159,6 +173,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._land()
             await self._marks.finish(self._inputs.unmarked())
             await close(consumer.stop)
+            self._settled.clear()
             self._inputs.release(())
 
     async def _carry(self, consumer: Any, topics: frozenset[str]) -> None:
@@ -167,6 +182,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         while not self._changed.is_set():
             polled = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=POLL_RECORDS)
             epoch = self._epoch
+            self._turns += 1
             pulse.check(consumer)
             await self._settle()
             if self._changed.is_set():
@@ -205,7 +221,9 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
             source = self._inputs.source(partition)
             for record in records:
                 forwarded.add(record, source, now)
-            ahead[partition] = (records[-1].offset + 1, records[-1].timestamp * 1000)
+            offset, time = records[-1].offset + 1, records[-1].timestamp * 1000
+            until = self._inputs.reached(consumer, partition, offset, time, now)
+            ahead[partition] = (offset, until)
         await self._land()
         if ahead:
             self._flight = asyncio.create_task(self._publish(consumer, forwarded, ahead, epoch))

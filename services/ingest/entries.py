@@ -1,15 +1,19 @@
 """Which partitions an event goes to, as encoded entries, or why it is refused after all."""
 
+from collections.abc import Iterable
+from typing import Final
+
 from schemas.cloudevents import Incoming, Refused
-from schemas.envelope import COMPANY as COMPANY_SUBJECT
-from schemas.envelope import Entry, Origin, account, encode_entry
-from schemas.events import COMPANY, EVERYBODY, Event
-from services.partitioning import partition_of
+from schemas.envelope import COLLEAGUE, COMPANY, PERSON, Entry, Origin, account, encode_entry
+from schemas.events import EVERYBODY, NAMED, OF_COMPANY, Event
+from services.partitioning import home_of, partition_of
 from services.publishing.lanes import ENTRY_BYTES
 
 SYSTEM_SOURCE = "ebbwatch"
 AHEAD_MICROS = 600 * 1_000_000
 """How far an event may be ahead of the clock. Source: design.md §4."""
+
+_PREFIX: Final = {"person": PERSON, "colleague": COLLEAGUE}
 
 
 def admit(
@@ -29,8 +33,9 @@ def admit(
         missing_time: The time of an event that has none, microseconds; 0 for the append time.
 
     Returns:
-        Partition and encoded entry; more than one for an event that concerns everybody. A refusal
-        if it lies in the future or is too long.
+        Partition and encoded entry, one for each partition of a subject that it is folded into; all
+        partitions for an event that concerns everybody. A refusal if it lies in the future or is
+        too long.
     """
     time = incoming.time
     if time is None:
@@ -41,14 +46,24 @@ def admit(
         ahead = (time - now) // 1_000_000
         detail = f"the time is {ahead} s ahead of the clock, more than 600 s; correct the sender's"
         return _refuse(incoming, "future", "time", detail)
-    targets, subjects = _targets(incoming, partitions)
-    entry = encode_entry(
-        Entry(incoming.id, incoming.source, time, subjects, incoming.event, origin, incoming.day)
-    )
-    if len(entry) > ENTRY_BYTES:
-        detail = f"the event takes {len(entry)} bytes, more than {ENTRY_BYTES}; send less data"
-        return _refuse(incoming, "too_large", "data", detail)
-    return [(partition, entry) for partition in targets]
+    items: list[tuple[int, bytes]] = []
+    for homes, subjects in _targets(incoming, partitions):
+        entry = encode_entry(
+            Entry(
+                incoming.id,
+                incoming.source,
+                time,
+                subjects,
+                incoming.event,
+                origin,
+                incoming.day,
+            )
+        )
+        if len(entry) > ENTRY_BYTES:
+            detail = f"the event takes {len(entry)} bytes, more than {ENTRY_BYTES}; send less data"
+            return _refuse(incoming, "too_large", "data", detail)
+        items += [(home, entry) for home in homes]
+    return items
 
 
 def broadcast(event: Event, id: str, time: int, partitions: int) -> list[tuple[int, bytes]]:
@@ -66,13 +81,36 @@ def broadcast(event: Event, id: str, time: int, partitions: int) -> list[tuple[i
 
 def _targets(
     incoming: Incoming, partitions: int
-) -> tuple[tuple[int, ...] | range, tuple[str, ...]]:
+) -> Iterable[tuple[Iterable[int], tuple[str, ...]]]:
+    """Return partitions, and the subjects that one and the same entry has in each of them."""
+    kind = type(incoming.event)
+    if incoming.account is not None and kind not in NAMED and kind not in OF_COMPANY:
+        return (((partition_of(incoming.account, partitions),), (account(incoming.account),)),)
+    subjects = _subjects(incoming)
+    if not subjects:
+        assert isinstance(incoming.event, EVERYBODY), "the decoder refuses others without a subject"
+        return ((range(partitions), ()),)
+    homes: dict[int, tuple[str, ...]] = {}
+    for subject in subjects:
+        home = home_of(subject, partitions)
+        homes[home] = (*homes.get(home, ()), subject)
+    return [((home,), together) for home, together in homes.items()]
+
+
+def _subjects(incoming: Incoming) -> list[str]:
+    """Return whom an event is folded into, in the order in which an entry lists them."""
+    event, subjects = incoming.event, []
     if incoming.account is not None:
-        return (partition_of(incoming.account, partitions),), (account(incoming.account),)
-    if isinstance(incoming.event, EVERYBODY):
-        return range(partitions), ()
-    assert isinstance(incoming.event, COMPANY), "the decoder refuses others without an account"
-    return (partition_of(COMPANY_SUBJECT, partitions),), (COMPANY_SUBJECT,)
+        subjects.append(account(incoming.account))
+    elif incoming.person is not None:
+        subjects.append(PERSON + incoming.person)
+    named = NAMED.get(type(event))
+    whom = None if named is None else getattr(event, named.field)
+    if type(event) in OF_COMPANY:
+        subjects.append(COMPANY)
+    if named is not None and isinstance(whom, str):
+        subjects.append(_PREFIX[named.kind] + whom)
+    return subjects
 
 
 def _refuse(incoming: Incoming, reason: str, field: str, detail: str) -> Refused:

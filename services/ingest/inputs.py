@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 
@@ -11,6 +11,9 @@ from services.ingest.formats import FORMATS
 from services.ingest.forwarding import Source
 from services.ingest.metrics import Metrics
 from services.runtime import Health, get_logger
+
+FUTURE_MICROS: Final = 120 * 1_000_000
+"""A record's time this far ahead tells nothing of how far its partition is: its clock is wrong."""
 
 _log = get_logger(__name__)
 
@@ -169,8 +172,30 @@ class Inputs:
         """Return the input of a partition."""
         return self._sources[partition.topic]
 
+    def reached(
+        self, consumer: Any, partition: TopicPartition, offset: int, time: int, now: int
+    ) -> int:
+        """Return up to when a partition is complete, once records of it are forwarded.
+
+        Args:
+            consumer: Its owner.
+            partition: The partition.
+            offset: The offset after the last of them.
+            time: The time of the last of them, microseconds, negative for none.
+            now: The wall clock, microseconds.
+
+        Returns:
+            When the partition was polled, if nothing more waited then; else the record's time; 0
+            if that says nothing.
+        """
+        if partition in consumer.assignment():
+            end, polled_ms = consumer.highwater(partition), consumer.last_poll_timestamp(partition)
+            if end is not None and polled_ms is not None and offset >= end:
+                return int(polled_ms * 1000)
+        return max(0, min(time, now)) if time <= now + FUTURE_MICROS else 0
+
     def forwarded(self, ahead: Mapping[TopicPartition, tuple[int, int]]) -> None:
-        """Note how far partitions are forwarded, as next offset and time of the last record."""
+        """Note how far partitions are forwarded: the next offset, and up to when each `reached`."""
         for partition, (offset, time) in ahead.items():
             self._next[partition] = offset
             self._until[partition] = max(time, self._until.get(partition, 0))
@@ -188,8 +213,11 @@ class Inputs:
 
     def progress(self) -> dict[str, int]:
         """Return up to when each owned `input/partition` is forwarded, microseconds."""
+        # A topic that is being given up has no input's name any more, or another's.
         return {
-            f"{self._name(each)}/{each.partition}": until for each, until in self._until.items()
+            f"{self._name(each)}/{each.partition}": until
+            for each, until in self._until.items()
+            if each.topic in self._sources
         }
 
     async def measure(self, consumer: Any, ahead: Iterable[TopicPartition]) -> None:
@@ -207,7 +235,8 @@ class Inputs:
             position = await _position(consumer, partition)
             if position is None:
                 continue
-            if partition not in busy and position >= end:
+            # Records of a stopped input were polled as well, and not forwarded.
+            if partition not in busy and position >= end and not self.faulty((partition,)):
                 self._until[partition] = max(polled_ms * 1000, self._until.get(partition, 0))
             self._metrics.lag.labels(self._group, partition.topic, partition.partition).set(
                 max(0, end - position)

@@ -43,6 +43,9 @@ class Metrics:
         self.tick_skew = self._gauge(
             "ebbwatch_ingest_tick_skew_seconds", "This clock ahead of the broker's."
         )
+        self.last_tick = self._gauge(
+            "ebbwatch_ingest_last_tick_timestamp_seconds", "When a tick was acknowledged last."
+        )
         self.lag = self._gauge(
             "kafka_consumergroup_lag",
             "Records not forwarded yet.",

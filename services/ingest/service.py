@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from aiokafka.errors import KafkaError
@@ -21,11 +22,14 @@ from services.ingest.rejects import Rejects
 from services.ingest.routes import create_app
 from services.ingest.seen import Seen
 from services.ingest.settings import IngestSettings
+from services.kafka_clients import Reach, log_ends
 from services.lifetime import end, lasting
+from services.process_metrics import show_kafka
 from services.publishing.producer import Producer
 from services.publishing.publisher import Limits, Publisher
 from services.runtime import Health, get_logger, serve
 from services.topic_admin import require
+from services.watchdog import Place, Watchdog
 
 RETRY_SECONDS: Final = 1.0
 FLUSH_SECONDS: Final = 1.0
@@ -54,8 +58,10 @@ class Service:
     ) -> None:
         self.health = Health()
         self._settings = settings
+        self._now = now
         kafka, prefix = settings.kafka, settings.prefix
         self._metrics, self._seen = Metrics(), Seen()
+        self._reach = Reach(kafka, self.health, asyncio.get_running_loop().time)
         self._producer = Producer(kafka, f"{prefix}ingest", self._on_kafka)
         self._publisher = Publisher(
             self._producer,
@@ -65,6 +71,7 @@ class Service:
             on_fatal,
         )
         self._metrics.watch(self._publisher, self._seen)
+        show_kafka(self._metrics.registry, self._reach)
         self._rejects = Rejects(self._producer, topics.full_name(topics.REJECTS, prefix))
         self._follower = Follower(kafka, topics.full_name(topics.CONFIG, prefix))
         self._bridge = self._make_bridge(now)
@@ -85,6 +92,9 @@ class Service:
         self._running: asyncio.Task[None] | None = None
         self._ends = asyncio.Event()
         self._app = create_app(self._intake(now), self._uploads(), self.health)
+        self._watchdog = Watchdog(
+            self._standing, partial(log_ends, kafka), settings.ingest_stuck_seconds
+        )
 
     def _make_bridge(self, now: Callable[[], int]) -> Bridge:
         settings = self._settings
@@ -135,9 +145,9 @@ class Service:
             PortTaken: Somebody else listens on the port.
         """
         settings = self._settings
-        self.health.set("kafka", False, "not asked yet")
         self.health.set("mode", False, self._why_mode() or "")
         self.health.set("clock", False, self._clock.why_closed() or "")
+        self._watchdog.start()
         await self._publisher.start()
         self._running = asyncio.current_task()
         async with asyncio.TaskGroup() as group:
@@ -167,6 +177,7 @@ class Service:
         await self._publisher.stop(FLUSH_SECONDS)
         await self._rejects.stop()
         await self._producer.stop()
+        self._watchdog.stop()
 
     async def _require_topics(self) -> None:
         settings = self._settings
@@ -174,9 +185,9 @@ class Service:
             try:
                 await require(settings.kafka, settings.prefix, settings.partitions)
             except (KafkaError, OSError, TimeoutError) as error:
-                self._on_kafka(False, f"Kafka at {settings.kafka}: {error}")
+                self._reach.tell(False, str(error) or type(error).__name__)
             else:
-                self._on_kafka(True, "")
+                self._reach.tell(True)
                 return
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -212,10 +223,19 @@ class Service:
         self._changed.set()
 
     def _on_kafka(self, ok: bool, detail: str) -> None:
-        self.health.set("kafka", ok, detail)
+        self._reach.tell(ok, detail.removeprefix(f"Kafka at {self._settings.kafka}: "))
+
+    def _standing(self) -> dict[Place, object]:
+        """Return how far the publisher is while something waits for it, and the bridge."""
+        standing = self._bridge.standing()
+        if self._publisher.pending_bytes:
+            events = topics.full_name(topics.EVENTS, self._settings.prefix)
+            standing[Place(events, 0)] = f"{self._publisher.published} entries published"
+        return standing
 
     def _on_tick(self, skew: float) -> None:
         self._metrics.tick_skew.set(skew)
+        self._metrics.last_tick.set(self._now() / 1e6)
         obstacle = self._clock.why_closed()
         self.health.set("clock", obstacle is None, obstacle or "")
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from services.settings import Port, Secret, ServiceSettings
+from services.watchdog import PATIENCE_SECONDS
 
 MEGABYTE = 1024 * 1024
 
@@ -26,6 +27,8 @@ class IngestSettings(ServiceSettings):
         ingest_pending_bytes: Entries that wait for Kafka, before requests get 503 at once.
         ingest_envelopes_per_second: As many as one detector worker takes.
         ingest_session_seconds: After how long a silent replica loses its input partitions.
+        ingest_stuck_seconds: A replica that makes no progress for so long, though Kafka answers,
+            ends with 75, and is started anew.
     """
 
     service: ClassVar[str] = "ingest"
@@ -42,3 +45,4 @@ class IngestSettings(ServiceSettings):
     ingest_pending_bytes: int = Field(64 * MEGABYTE, ge=MEGABYTE)
     ingest_envelopes_per_second: int = Field(1000, ge=10, le=100_000)
     ingest_session_seconds: float = Field(15.0, ge=1, le=300)
+    ingest_stuck_seconds: float = Field(PATIENCE_SECONDS, ge=1, le=3600)

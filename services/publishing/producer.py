@@ -22,7 +22,7 @@ from aiokafka.errors import (
 from aiokafka.structs import RecordMetadata
 
 from schemas.envelope import BYTE_LIMIT
-from services.kafka_clients import close
+from services.kafka_clients import close, pace
 from services.runtime import get_logger
 
 PATIENCE_SECONDS: Final = 5.0
@@ -156,6 +156,7 @@ class Producer:
             linger_ms=0,
             request_timeout_ms=REQUEST_MILLISECONDS,
         )
+        pace(producer.client)
         try:
             async with asyncio.timeout(REQUEST_MILLISECONDS / 1000):
                 await producer.start()

@@ -1,9 +1,12 @@
 import asyncio
 
 import pytest
+import structlog
 from aiokafka import TopicPartition
 
-from services.kafka_clients import Pulse, close
+from services.kafka_clients import PAUSE_SECONDS, Pulse, Reach, close, log_ends, pace
+from services.runtime import Health
+from tests.platform import free_port
 
 PARTS = [TopicPartition("t", n) for n in range(2)]
 
@@ -70,3 +73,49 @@ async def test_a_client_s_own_cancellation_is_not_taken_for_the_caller_s() -> No
         raise asyncio.CancelledError
 
     assert await close(cancelled, 1) is True
+
+
+class Client:
+    """What a producer's client is asked for while there is no broker: it fails at once."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def _metadata_update(self, *_: object) -> bool:
+        self.asked += 1
+        return False
+
+
+async def test_metadata_is_asked_for_at_once_and_then_ten_times_a_second() -> None:
+    client, loop = Client(), asyncio.get_running_loop()
+    pace(client)
+    began = loop.time()
+    assert not await client._metadata_update(1, 2)
+    assert loop.time() - began < PAUSE_SECONDS / 2
+    while client.asked < 4:
+        await client._metadata_update(1, 2)
+    assert loop.time() - began >= 3 * PAUSE_SECONDS - 0.01
+
+
+def test_kafka_s_coming_and_going_is_logged_once_each_and_told_to_health() -> None:
+    now, health = 0.0, Health()
+    reach = Reach("k:1", health, lambda: now)
+    with structlog.testing.capture_logs() as logged:
+        for second, answers in enumerate((True, True, False, False, False, True, True)):
+            now = second
+            reach.tell(answers, "silent for 9 s")
+            assert reach.up == answers
+            assert health.as_json()["checks"]["kafka"] == {
+                "ok": answers,
+                "required": True,
+                "detail": "" if answers else "Kafka at k:1: silent for 9 s",
+            }
+    assert logged == [
+        {"event": "Kafka away", "log_level": "warning", "kafka": "k:1", "detail": "silent for 9 s"},
+        {"event": "Kafka back", "log_level": "warning", "kafka": "k:1", "away_seconds": 3},
+    ]
+
+
+async def test_a_kafka_that_is_not_there_tells_no_ends() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    assert await asyncio.to_thread(log_ends, address, [("t", 0)]) is None

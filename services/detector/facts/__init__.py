@@ -74,4 +74,26 @@ def fold(facts: Facts, entry: Entry, at: Moment) -> str | None:
     return None
 
 
-__all__ = ["FAMILIES", "KEPT", "ROUTES", "Facts", "Families", "Moment", "Step", "fold"]
+def names(facts: Facts, person: str) -> bool:
+    """Tell whether the facts of an account name a person."""
+    return facts.people.names(person) or facts.contacts.names(person)
+
+
+def forget(facts: Facts, person: str) -> None:
+    """Take a person out of the facts of an account; sums of days remain."""
+    facts.people.forget(person)
+    facts.contacts.forget(person)
+
+
+__all__ = [
+    "FAMILIES",
+    "KEPT",
+    "ROUTES",
+    "Facts",
+    "Families",
+    "Moment",
+    "Step",
+    "fold",
+    "forget",
+    "names",
+]

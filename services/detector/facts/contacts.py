@@ -123,6 +123,17 @@ class Contacts(msgspec.Struct, omit_defaults=True):
             who for who, known in self.people.items() if known.admin and known.status != "left"
         )
 
+    def names(self, person: str) -> bool:
+        """Tell whether a person is known."""
+        touched = (one.person for one in (self.last_touch, self.last_two_way) if one is not None)
+        return person in self.people or person in touched
+
+    def forget(self, person: str) -> None:
+        """Forget a person; that somebody was in touch remains."""
+        self.people.pop(person, None)
+        self.last_touch = _anonymous(self.last_touch, person)
+        self.last_two_way = _anonymous(self.last_two_way, person)
+
     def _contact(self, person: str) -> Contact | None:
         known = self.people.get(person)
         if known is None and (len(self.people) < CONTACT_LIMIT or self._forget_one()):
@@ -149,6 +160,12 @@ class Contacts(msgspec.Struct, omit_defaults=True):
         if event.two_way and (self.last_two_way is None or stamp > self.last_two_way.stamp):
             self.last_two_way = touch
         return None
+
+
+def _anonymous(touch: Touch | None, person: str) -> Touch | None:
+    if touch is None or touch.person != person:
+        return touch
+    return msgspec.structs.replace(touch, person=None)
 
 
 def _update(contact: Contact, event: ContactUpdated, stamp: Stamp, day: int) -> None:

@@ -81,6 +81,16 @@ class People:
         """Return a person's packed activity, or None."""
         return self.pages[self._page(person)].get(person)
 
+    def names(self, person: str) -> bool:
+        """Tell whether a person is known."""
+        return self.get(person) is not None
+
+    def forget(self, person: str) -> None:
+        """Forget a person; the days keep counting one who was active."""
+        page = self._page(person)
+        if self.pages[page].pop(person, None) is not None:
+            self.stale.add(page)
+
     def fold(self, entry: Entry, at: Moment) -> Step | str | None:
         """Mark the event's person active."""
         event = entry.event

@@ -1,7 +1,7 @@
 """Rows of past events, in their order of time, as typed events, or why they are refused."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -103,23 +103,16 @@ class Rows:
         if too_deep(raw):
             return Refused("too_deep", "", "it is nested too deeply")
         found = decode(raw)
-        if isinstance(found, Refused) and found.reason == "unattributed":
-            found = self._attributed(raw, found)
         if isinstance(found, Refused):
             return found
         if isinstance(found.event, PersonJoined):
             self._accounts[found.event.person] = found.event.account
-        return (found._replace(time=row.at),)
+        return (self._attributed(found)._replace(time=row.at),)
 
-    def _attributed(self, raw: bytes, refused: Refused) -> Incoming | Refused:
-        """Name the account that the event's person had joined by then."""
-        fields: dict[str, Any] = msgspec.json.decode(raw)
-        data = fields.get("data")
-        person = data.get("person") if isinstance(data, dict) else None
-        account = self._accounts.get(person) if isinstance(person, str) else None
-        if account is None:
-            return refused
-        return decode(msgspec.json.encode(fields | {"subject": account}))
+    def _attributed(self, incoming: Incoming) -> Incoming:
+        """Name the account that the event's person had joined by then, if that is known here."""
+        account = self._accounts.get(incoming.person or "")
+        return incoming if account is None else incoming._replace(account=account, person=None)
 
 
 def _untimed(file: HistoryFile, row: Row) -> Refused:

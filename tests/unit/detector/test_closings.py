@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.detector.calendars import due_at, local_day
 from services.detector.closings import UNKNOWN, Closings
+from services.detector.completeness import Completeness
 from services.detector.facts.profile import Profile
 from services.detector.ledger import Ledger
 from tests import builders as a
@@ -21,7 +22,7 @@ def opened(ledger: Ledger) -> list[tuple[str, int]]:
 
 def began(clock: int, *zones: str) -> tuple[Ledger, Closings]:
     ledger = Ledger(1)
-    closings = Closings(ledger)
+    closings = Closings(ledger, Completeness(ledger))
     for zone in zones:
         closings.ensure(zone)
     closings.advance(clock, 0, HISTORY)
@@ -30,7 +31,7 @@ def began(clock: int, *zones: str) -> tuple[Ledger, Closings]:
 
 def test_days_before_the_first_tick_are_never_judged() -> None:
     ledger = Ledger(1)
-    closings = Closings(ledger)
+    closings = Closings(ledger, Completeness(ledger))
     closings.ensure("UTC")
     assert closings.newest(Profile()) == UNKNOWN
     closings.advance(a.at(10, 0.5), 0, HISTORY)
@@ -96,7 +97,7 @@ def test_a_restored_ledger_goes_on_where_it_stood() -> None:
     closings.advance(a.at(11, 3), 1, HISTORY)
     parts = {key: raw for key, raw in ledger.changes() if raw is not None}
     restored = Ledger.restore(parts, 1, 10)
-    again = Closings(restored)
+    again = Closings(restored, Completeness(restored))
     for one, its in ((ledger, closings), (restored, again)):
         its.advance(a.at(13, 3), 2, HISTORY)
         assert opened(one) == [("UTC", 10), ("UTC", 11), ("UTC", 12)]

@@ -1,4 +1,4 @@
-"""The model test: whatever crashes, whoever owns the partition, the log decides (design.md §5)."""
+"""The model test: whatever crashes, whoever owns a partition, the logs decide (design.md §5)."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -14,23 +14,23 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from schemas import alerts as alert_codec
 from schemas.alerts import Alert
 from schemas.config import MetricFlags
-from schemas.envelope import Entry, Origin
+from schemas.envelope import Entry
 from schemas.events import ClockTicked, UsageRecorded
+from services.detector import persons
 from services.detector.calendars import to_date
 from services.detector.facts import Moment, Step
 from services.detector.facts.usage import Usage
 from services.detector.partition import Partition
 from tests import builders as a
-from tests.unit.detector.oracle import Buckets, Recount
+from tests.unit.detector.oracle import Buckets, Recount, Sent
+from tests.unit.detector.stories import BUG, KINDS, WHO, Stories, home
+from tests.unit.detector.workers import Owner, Worker
 
 HORIZON = 40
 """Ids remembered: generations of eight, so that their borders are met often."""
 
-BUG = "bug"
-"""The metric on which the fold raises: its account is quarantined until it is repaired."""
-
-WHO = ("acme", "beta", "gamma")
-ZONES = ("Asia/Kolkata", "Europe/Berlin")
+WAITING_LIMIT = 4
+PARTITIONS = 2
 NO_RULES_KEEP = 60
 
 RULE_SETS: tuple[tuple[int, Sequence[Any], dict[str, Any]], ...] = (
@@ -43,213 +43,271 @@ RULE_SETS: tuple[tuple[int, Sequence[Any], dict[str, Any]], ...] = (
     (140 + 56 + 28, (a.silent(140),), {}),
 )
 
+partitions = st.integers(0, PARTITIONS - 1)
 specs = st.lists(
-    st.tuples(
-        st.sampled_from(
-            ["usage"] * 6
-            + ["late", "late", "older", "ancient", "future", "again", "origin", "replay"]
-            + ["failed", "failed", "paid", "left", "role", "admin", "no_admin", "touch"]
-            + ["profile", "zone", "closure", "all", "bug"]
-        ),
-        st.integers(0, 2),
-        st.integers(0, 60),
-    ),
-    min_size=1,
-    max_size=6,
+    st.tuples(st.sampled_from(KINDS), st.integers(0, 2), st.integers(0, 60)),
+    min_size=2,
+    max_size=10,
 )
 
 
 class PartitionModel(RuleBasedStateMachine):
-    """A log that grows, an owner that folds it, crashes and is replaced, and a store."""
+    """Two logs that grow, owners that fold them, crash and are replaced, and what they store."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.log = a.Log()
         self.now = a.at(100, 3)
-        self.owner = Partition.begin(0, 1, HORIZON)
-        self.zombie: Partition | None = None
-        self.store: dict[str, bytes] = {}
-        self.alerts: list[Alert] = []
-        self.zoned: set[str] = set()
-        self.offsets = 0
+        self.workers = [Worker(n, PARTITIONS, HORIZON) for n in range(PARTITIONS)]
         self.kept_days = {0: NO_RULES_KEEP}
-        self.buggy: set[str] = set()
+        self.stories = Stories()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(Usage, "fold", _with_a_bug(Usage.fold))
+        self.patch.setattr(persons, "WAITING_LIMIT", WAITING_LIMIT)
 
     @initialize()
     def begins(self) -> None:
-        early = [a.usage(3, account=who, person="u1", day=99) for who in WHO]
-        self.log.add(self._rules(0), a.tick(100, 3, seen={"app": [99]}), *early)
+        rules = self._rules(0)
+        for worker in self.workers:
+            worker.log.add(rules, a.tick(100, 3, seen={"app": [99]}))
+        for who in WHO:
+            self._append([a.usage(3, account=who, person="u1", day=99)])
 
     @rule(told=specs)
     def append_events(self, told: list[tuple[str, int, int]]) -> None:
-        self.log.add(*[self._entry(*one) for one in told], appended=self.now)
+        recent = [entry for worker in self.workers for entry in worker.log.entries[-4:]]
+        self._append([self.stories.tell(*one, self.now, recent) for one in told])
 
-    @rule(days=st.sampled_from([1, 0, 2, 1, 3, 0, 5, 31]), quiet=st.integers(0, 5))
-    def append_a_tick(self, days: int, quiet: int) -> None:
+    @rule(
+        days=st.sampled_from([1, 0, 2, 1, 3, 0, 5, 31]),
+        quiet=st.integers(0, 5),
+        late=st.sampled_from([None, None, 0, 1]),
+    )
+    def append_a_tick(self, days: int, quiet: int, late: int | None) -> None:
         hours = 6 if days == 0 else 24 * days
         before, self.now = self.now, self.now + hours * a.HOUR_US
         gone = range((self.now - before) // a.HOUR_US + 1)
         seen = {} if quiet == 5 else {"app": [before // a.HOUR_US + hour for hour in gone]}
-        event = ClockTicked(at=self.now, mode="live", seen=seen)
-        self.log.add(Entry("", "ebbwatch", 0, (), event), appended=self.now)
+        tick = Entry("", "ebbwatch", 0, (), ClockTicked(at=self.now, mode="live", seen=seen))
+        for number, worker in enumerate(self.workers):
+            if number != late:
+                worker.log.add(tick, appended=self.now)
 
-    @rule(who=st.sampled_from(WHO), back=st.integers(1, 3))
-    def append_days_of_silence_that_late_data_take_back(self, who: str, back: int) -> None:
-        self.append_events([("usage", WHO.index(who), 9)])
+    @rule(
+        who=st.integers(0, 2),
+        back=st.integers(1, 3),
+        end=st.sampled_from(["late", "merge", "erase"]),
+    )
+    def append_days_of_silence_and_their_end(self, who: int, back: int, end: str) -> None:
+        self.append_events([("usage", who, 9)])
         for _ in range(4):
-            self.append_a_tick(1, 0)
-        self.log.add(a.usage(account=who, time=self.now - back * a.DAY_US), appended=self.now)
-        self.append_a_tick(1, 0)
+            self.append_a_tick(1, 0, None)
+        if end == "late":
+            self._append([a.usage(account=WHO[who], time=self.now - back * a.DAY_US)])
+            self.append_a_tick(1, 0, None)
+        elif end == "merge":
+            self.append_events([("merges", who, 3 * back)])
+        else:
+            self.append_an_erasure(False, who, 0)
 
-    @rule(which=st.integers(0, len(RULE_SETS) - 1))
-    def append_rules(self, which: int) -> None:
-        self.log.add(self._rules(which), appended=self.now)
+    @rule(n=st.integers(0, 2), who=st.lists(st.integers(0, 2), max_size=3))
+    def append_a_person_who_may_join_among_their_events(self, n: int, who: list[int]) -> None:
+        told = [("of_person", 0, 3 * k + n) for k in range(1, 4)]
+        for k, account in enumerate(who):
+            told[k + 1 : k + 1] = [("joins", account, 3 * k + n), ("of_person", 0, 30 + n)]
+        self.append_events(told)
 
-    @rule(who=st.sampled_from(WHO))
-    def append_a_repair(self, who: str) -> None:
-        self.log.add(a.repaired(who), appended=self.now)
+    @rule(who=st.integers(0, 2), into=st.integers(0, 2), n=st.integers(0, 60))
+    def append_a_merge(self, who: int, into: int, n: int) -> None:
+        merge = ("merges", who, 3 * into)
+        self.append_events([("usage", who, n), ("failed", who, n), merge, ("usage", who, n + 1)])
+        self.append_events([("usage", into, n), ("failed", who, 0), ("role", who, n)])
 
-    @rule()
-    def append_poison(self) -> None:
-        self.log.garbage(b"\x92\x01\x91\x01")
+    @rule(
+        what=st.sampled_from(["rules"] * 4 + ["repair"] * 2 + ["poison"]),
+        which=st.integers(0, len(RULE_SETS) - 1),
+    )
+    def append_something_of_the_system(self, what: str, which: int) -> None:
+        if what == "rules":
+            self._everywhere(self._rules(which))
+        elif what == "repair":
+            self._everywhere(a.repaired(WHO[which % 3]))
+        else:
+            self.workers[which % PARTITIONS].log.garbage(b"\x92\x01\x91\x01")
 
-    @rule(count=st.integers(1, 8))
-    def fold(self, count: int) -> None:
-        a.apply(self.owner, self.log.messages[self.owner.stamp + 1 :][:count])
+    @rule(person=st.booleans(), n=st.integers(0, 2), back=st.sampled_from([0, 0, 1, 30]))
+    def append_an_erasure(self, person: bool, n: int, back: int) -> None:
+        at = self.now - back * a.MINUTE_US
+        erased = a.person_erased(f"u{n}", time=at) if person else a.erased(account=WHO[n], time=at)
+        self._everywhere(erased)
 
-    @rule(limit=st.integers(1, 4))
-    def judge(self, limit: int) -> None:
-        self.owner.judge(limit)
+    @rule(sent=st.booleans())
+    def go_on(self, sent: bool) -> None:
+        for worker in self.workers:
+            worker.owner.fold(worker.log, len(worker.log.messages))
+            if sent:
+                worker.owner.send(self._deliver)
 
-    @rule()
-    def replay(self) -> None:
-        a.apply(self.owner, self.log.messages[: self.owner.stamp + 1])
+    @rule(which=partitions, count=st.integers(1, 8))
+    def fold(self, which: int, count: int) -> None:
+        self.workers[which].owner.fold(self.workers[which].log, count)
 
-    @rule()
-    def commit(self) -> None:
-        cut = self.owner.cut()
-        self.store = a.store(self.store, cut)
-        self.alerts.extend(cut.alerts)
+    @rule(which=partitions, limit=st.integers(1, 4))
+    def judge(self, which: int, limit: int) -> None:
+        self.workers[which].owner.judge(limit)
 
-    @rule()
-    def crash(self) -> None:
-        self.owner = self._restored()
+    @rule(which=partitions)
+    def replay(self, which: int) -> None:
+        worker = self.workers[which]
+        a.apply(worker.owner.partition, worker.log.messages[: worker.owner.partition.stamp + 1])
 
-    @rule()
-    def crash_before_the_commit(self) -> None:
-        self.owner.cut()
-        self.owner = self._restored()
+    @rule(which=partitions, count=st.integers(1, 4))
+    def send_forwards(self, which: int, count: int) -> None:
+        self.workers[which].owner.send(self._deliver, count)
 
-    @rule()
-    def lose_the_partition(self) -> None:
-        self.zombie, self.owner = self.owner, self._restored()
+    @rule(which=partitions, folded=st.booleans(), crash=st.booleans())
+    def commit(self, which: int, folded: bool, crash: bool) -> None:
+        worker = self.workers[which]
+        if folded:
+            worker.owner.fold(worker.log, len(worker.log.messages))
+        worker.commit(self._deliver)
+        if crash:
+            worker.crash()
 
-    @precondition(lambda self: self.zombie is not None)
-    @rule(count=st.integers(1, 4))
-    def the_former_owner_goes_on_and_is_refused(self, count: int) -> None:
-        assert self.zombie is not None
-        a.apply(self.zombie, self.log.messages[self.zombie.stamp + 1 :][:count])
-        self.zombie.judge(count)
-        self.zombie.cut()
+    @rule(which=partitions)
+    def crash(self, which: int) -> None:
+        self.workers[which].crash()
+
+    @rule(which=partitions)
+    def crash_before_the_commit(self, which: int) -> None:
+        worker = self.workers[which]
+        worker.owner.send(self._deliver)
+        worker.owner.partition.cut()
+        worker.crash()
+
+    @rule(which=partitions)
+    def lose_the_partition(self, which: int) -> None:
+        self.workers[which].lose()
+
+    @precondition(lambda self: any(worker.zombie for worker in self.workers))
+    @rule(count=st.integers(1, 4), sent=st.integers(0, 4))
+    def former_owners_go_on_and_are_refused(self, count: int, sent: int) -> None:
+        for worker in self.workers:
+            if worker.zombie is not None:
+                worker.zombie.fold(worker.log, count)
+                worker.zombie.judge(count)
+                # Nobody fences the producer of forwards: what it sends must be known as repeated.
+                worker.zombie.send(self._deliver, sent)
+                worker.zombie.partition.cut()
 
     def teardown(self) -> None:
         try:
-            if self.log.messages:
+            if self.workers[0].log.messages:
                 self._end()
         finally:
             self.patch.undo()
 
     def _end(self) -> None:
-        self.fold(len(self.log.messages))
-        a.settle(self.owner, 2)
-        self.commit()
-        for judged_at_once in (1, 250):
-            undisturbed = Partition.begin(0, 1, HORIZON)
-            for message in self.log:
-                undisturbed.apply(*message)
-                if judged_at_once > 1:
-                    a.settle(undisturbed, judged_at_once)
-            a.settle(undisturbed, judged_at_once)
-            cut = undisturbed.cut()
-            assert self.store == a.store({}, cut)
-            assert _encoded(self.alerts) == _encoded(cut.alerts)
-        assert len({_moment(one) for one in self.alerts}) == len(self.alerts)
-        recount = Recount(self.kept_days)
-        for message, entries in zip(self.log, self.log.entries, strict=True):
-            recount.message(message.appended, entries)
-        counted = buckets(self._restored(), recount)
-        assert _without(self.buggy, counted) == _without(self.buggy, recount.kept())
+        rounds = 0
+        while any(list(map(self._proceed, self.workers))):
+            rounds += 1
+            assert rounds < 20, "forwards go round and round"
+        for worker in self.workers:
+            worker.commit(self._deliver)
+        recounts = [self._recount(number) for number in range(PARTITIONS)]
+        for number, worker in enumerate(self.workers):
+            for judged_at_once in (1, 250):
+                self._same(number, self._undisturbed(worker, judged_at_once))
+            assert len({_moment(one) for one in worker.alerts}) == len(worker.alerts)
+            self._counted(worker, recounts[number])
 
-    def _restored(self) -> Partition:
-        return Partition.restore(0, 1, self.store, HORIZON)
+    def _proceed(self, worker: Worker) -> bool:
+        """Fold and judge all, and send what came of it; tell whether anything happened."""
+        before = worker.owner.partition.stamp
+        worker.owner.fold(worker.log, len(worker.log.messages))
+        while worker.owner.judge(2):
+            pass
+        moved = worker.owner.partition.stamp != before or bool(worker.owner.unsent)
+        worker.owner.send(self._deliver)
+        return moved
+
+    def _undisturbed(self, worker: Worker, judged_at_once: int) -> Owner:
+        owner = Owner(worker.fresh())
+        for _ in worker.log:
+            owner.fold(worker.log, 1)
+            while judged_at_once > 1 and owner.judge(judged_at_once):
+                pass
+        while owner.judge(judged_at_once):
+            pass
+        return owner
+
+    def _same(self, number: int, undisturbed: Owner) -> None:
+        """What was stored, raised and sent is what one undisturbed owner would have."""
+        worker, cut = self.workers[number], undisturbed.partition.cut()
+        assert worker.stored == a.store({}, cut)
+        assert _encoded(worker.alerts) == _encoded(cut.alerts)
+        assert _plain(worker.rejects) == _plain(cut.rejects)
+        for target, other in enumerate(self.workers):
+            told = [one for to, one in undisturbed.unsent if to and home(to) == target]
+            assert [*_forwards(other.log, number).values()] == told
+            said = {one.id: one for to, one in undisturbed.unsent if not to}
+            assert _said(other.log, number) == said
+
+    def _counted(self, worker: Worker, recount: Recount) -> None:
+        """What was counted is what a recount of the log says, which shares no code with it."""
+        partition, buggy = worker.restored(), self._buggy()
+        counted = buckets(partition, recount)
+        assert _without(buggy, counted) == _without(buggy, recount.kept())
+        assert _subjects(partition) == recount.subjects()
+        found = [
+            Sent(one.subjects[0].partition(":")[2], one.id, *one.origin)
+            for other in self.workers
+            for one in _forwards(other.log, recount.number).values()
+            if one.origin is not None
+        ]
+        sent = [one for one in recount.sent if not self._held(worker.log, one, buggy)]
+        assert sorted(one for one in found if not self._held(worker.log, one, buggy)) == sorted(
+            sent
+        )
+
+    def _recount(self, number: int) -> Recount:
+        recount, log = Recount(number, self.kept_days, WAITING_LIMIT), self.workers[number].log
+        for message, entries in zip(log, log.entries, strict=True):
+            recount.message(message.offset, message.appended, entries)
+        return recount
+
+    def _buggy(self) -> set[str]:
+        """Accounts whose fold raised: they are held back, and nobody tells from when on."""
+        return {
+            one.subjects[0].partition(":")[2]
+            for worker in self.workers
+            for entries in worker.log.entries
+            for one in entries
+            if isinstance(one.event, UsageRecorded) and one.event.metric == BUG
+        }
+
+    def _held(self, log: a.Log, sent: Sent, buggy: set[str]) -> bool:
+        """Tell whether a forward is of an entry that a quarantine may have held."""
+        cause = log.entries[sent.offset][sent.place >> 20]
+        return any(subject.partition(":")[2] in buggy for subject in cause.subjects)
+
+    def _append(self, told: Sequence[Entry]) -> None:
+        for number, entries in enumerate(self.stories.spread(told, PARTITIONS)):
+            if entries:
+                self.workers[number].log.add(*entries, appended=self.now)
+
+    def _everywhere(self, one: Entry) -> None:
+        for worker in self.workers:
+            worker.log.add(one, appended=self.now)
+
+    def _deliver(self, subject: str, one: Entry) -> None:
+        for worker in self.workers if subject == "" else [self.workers[home(subject)]]:
+            worker.log.add(one, appended=self.now)
 
     def _rules(self, which: int) -> Entry:
         kept, declared, beside = RULE_SETS[which]
         n = len(self.kept_days)
         self.kept_days[n] = kept
         return a.rules(*declared, n=n, **beside)
-
-    def _entry(self, kind: str, who: int, n: int) -> Entry:
-        where = a.Where(account=WHO[who], time=self.now - n * a.MINUTE_US)
-        person = f"u{n % 3}"
-        metric = "logins" if n % 4 == 0 else "usage"
-        match kind:
-            case "usage":
-                return a.usage(n / 8, metric=metric, person=[None, person][n % 2], **where)
-            case "late" | "older" | "ancient" | "future":
-                days = {"late": -(n % 7), "older": -n, "ancient": -90 - n, "future": n + 1}[kind]
-                where["time"] = self.now + days * a.DAY_US
-                return a.usage(1, person=person, **where)
-            case "bug" if n > 45:
-                self.buggy.add(WHO[who])
-                return a.usage(1, metric=BUG, **where)
-            case "again" | "replay":
-                return self._repeated(kind == "replay", n)
-            case "origin":
-                self.offsets += 1 + n % 2
-                where["origin"] = Origin("usage", who, self.offsets, n)
-                return a.usage(2, **where)
-            case "zone" if WHO[who] not in self.zoned:
-                self.zoned.add(WHO[who])
-                return a.zone(ZONES[n % 2], **where)
-            case "failed":
-                return a.payment_failed(f"p{n % 2}", **where)
-            case "paid":
-                return a.payment_succeeded(f"p{n % 2}", **where)
-            case "left":
-                return a.left(person, **where)
-            case "role":
-                return a.contact(person, {"role": "champion", "status": "active"}, **where)
-            case "admin":
-                return a.granted(person, **where)
-            case "no_admin":
-                return a.revoked(person, **where)
-            case "touch":
-                return a.touch(person, **where)
-            case "closure":
-                return a.closure(100 + n, 102 + n, **where)
-            case "all":
-                return a.closure_for_all(100 + n, 100 + n, **where)
-        return a.profile({"arr": n, "segment": f"s{n % 2}"}, **where)
-
-    def _repeated(self, exactly: bool, n: int) -> Entry:
-        """An entry of the last few messages once more: as it was, or by its id alone."""
-        recent = [
-            one
-            for entries in self.log.entries[-4:]
-            for one in entries
-            if one.subjects and (one.origin is not None or not exactly)
-        ]
-        if not recent:
-            return a.usage(1, time=self.now)
-        known = recent[n % len(recent)]
-        if exactly or known.origin is None:
-            return known
-        self.offsets += 1
-        origin = known.origin._replace(offset=self.offsets)
-        return msgspec.structs.replace(known, origin=origin)
 
 
 def buckets(partition: Partition, recount: Recount) -> Buckets:
@@ -263,6 +321,40 @@ def buckets(partition: Partition, recount: Recount) -> Buckets:
                 if value and day >= recount.kept_from(account.id):
                     days[day] = Fraction(value, 1000)
             found.setdefault(account.id, {})[metric] = days
+    return found
+
+
+def _subjects(partition: Partition) -> dict[str, Any]:
+    """Return persons, and of our own side what the oracle counts."""
+    found = {}
+    for one in partition.subjects_shown():
+        subject, facts = one["subject"], one["facts"]
+        if subject == "company":
+            facts = {month: sums[""] for month, sums in facts["spend"].items()}
+        elif subject.startswith("colleague:"):
+            facts = facts["touches"]
+        found[subject] = facts
+    return found
+
+
+def _forwards(log: a.Log, number: int) -> dict[tuple[Any, ...], Entry]:
+    """Return the forwards of a partition in a log, each when it first came, by origin."""
+    found: dict[tuple[Any, ...], Entry] = {}
+    for entries in log.entries:
+        for one in entries:
+            origin = one.origin
+            if origin and origin.input.startswith("forward/") and origin.partition == number:
+                assert found.setdefault(origin, one) == one
+    return found
+
+
+def _said(log: a.Log, number: int) -> dict[str, Entry]:
+    """Return the summaries of a partition in a log, by id."""
+    found: dict[str, Entry] = {}
+    for entries in log.entries:
+        for one in entries:
+            if getattr(one.event, "revision", None) and one.event.partition == number:  # type: ignore[union-attr]
+                assert found.setdefault(one.id, one) == one
     return found
 
 
@@ -285,12 +377,16 @@ def _encoded(alerts: Sequence[Alert]) -> list[bytes]:
     return sorted(alert_codec.encode(one) for one in alerts)
 
 
+def _plain(records: Sequence[msgspec.Struct]) -> list[bytes]:
+    return sorted(msgspec.msgpack.encode(one) for one in records)
+
+
 def _moment(one: Alert) -> tuple[str, str, Any]:
     return one.alert_id, type(one).__name__, one.fired_at
 
 
 PartitionModel.TestCase.settings = settings(
-    max_examples=20,
+    max_examples=50,
     stateful_step_count=35,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

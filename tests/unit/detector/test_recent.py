@@ -1,9 +1,13 @@
+import tracemalloc
 from collections.abc import Iterable
+from itertools import islice
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.detector.recent import CHUNK, GENERATIONS, RecentIds, digest
+from services.detector import recent
+from services.detector.recent import CHUNK, GENERATIONS, HORIZON, RUN, RecentIds, digest
 
 Store = dict[tuple[int, int], bytes]
 
@@ -39,10 +43,19 @@ def test_an_identity_is_source_and_id() -> None:
     assert digest("", "") == digest("", "")
 
 
-@given(st.lists(st.lists(st.integers(1, 30), max_size=12)), st.integers(1, 12), st.randoms())
+runs = st.sampled_from([1, 2, 5, RUN])
+
+
+@given(st.lists(st.lists(st.integers(1, 30), max_size=12)), st.integers(1, 12), runs)
 def test_nothing_is_forgotten_within_the_horizon_whatever_is_saved_and_restored(
-    envelopes: list[list[int]], horizon: int, random: object
+    envelopes: list[list[int]], horizon: int, run: int
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recent, "RUN", run)
+        _nothing_is_forgotten(envelopes, horizon)
+
+
+def _nothing_is_forgotten(envelopes: list[list[int]], horizon: int) -> None:
     ids, store = RecentIds(horizon), Store()
     new: list[int] = []
     for n, hashes in enumerate(envelopes):
@@ -59,10 +72,21 @@ def test_nothing_is_forgotten_within_the_horizon_whatever_is_saved_and_restored(
             ids = restored(store, horizon)
 
 
-@given(st.lists(st.lists(st.integers(1, 40), max_size=9)), st.integers(1, 12), st.integers(1, 5))
+@given(
+    st.lists(st.lists(st.integers(1, 90), max_size=9)),
+    st.integers(1, 60),
+    st.integers(1, 5),
+    runs,
+)
 def test_a_restored_memory_answers_as_the_one_that_was_never_lost(
-    envelopes: list[list[int]], horizon: int, every: int
+    envelopes: list[list[int]], horizon: int, every: int, run: int
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recent, "RUN", run)
+        _restored_answers_alike(envelopes, horizon, every)
+
+
+def _restored_answers_alike(envelopes: list[list[int]], horizon: int, every: int) -> None:
     undisturbed, disturbed, store = RecentIds(horizon), RecentIds(horizon), Store()
     for n, hashes in enumerate(envelopes):
         assert envelope(disturbed, hashes) == envelope(undisturbed, hashes)
@@ -101,3 +125,34 @@ def test_only_the_last_chunk_is_written_again() -> None:
     add(ids, range(CHUNK + 11, CHUNK + 13))
     assert [(g, c, len(v or b"")) for g, c, v in ids.changes()] == [(0, 1, 8 * 12)]
     assert list(ids.changes()) == []
+
+
+def test_an_open_generation_answers_from_its_runs() -> None:
+    """Hundreds of envelopes, so that runs are merged; no generation is full."""
+    ids = RecentIds(GENERATIONS * 5 * RUN)
+    told = [digest("app", str(n)) for n in range(4 * RUN + 100)]
+    for begin in range(0, len(told), 500):
+        assert all(envelope(ids, told[begin : begin + 500]))
+    assert (len(ids), ids.closed) == (len(told), {})
+    assert not any(envelope(ids, told[::7]))
+    assert envelope(ids, [digest("web", "0"), told[0]]) == [True, False]
+
+
+@pytest.mark.parametrize("horizon", [2_000, HORIZON])
+@pytest.mark.parametrize("saved_every", [None, 100_000])
+def test_memory_stays_within_32_bytes_per_id_of_the_horizon_and_2_mb(
+    horizon: int, saved_every: int | None
+) -> None:
+    ids, numbers, more = RecentIds(horizon), iter(range(1, 1 << 40)), horizon * 13 // 10
+    tracemalloc.start()
+    try:
+        for added in range(0, more, 500):
+            # Odd multiples of a large number are spread over all 64 bits, each once.
+            envelope(ids, [n * 0x9E3779B97F4A7C15 % 2**64 for n in islice(numbers, 500)])
+            if saved_every is not None and added % saved_every == 0:
+                list(ids.changes())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(ids) >= horizon
+    assert peak < 32 * horizon + 2_000_000

@@ -38,5 +38,6 @@ def test_an_account_is_shown_as_plain_json() -> None:
         "usage": {"last_day": a.START + 1},
         "states": dict.fromkeys(("@people", "nothing", "usage"), "warming_up"),
         "quarantine": None,
+        "merged": None,
         "rules_off": [],
     }

@@ -97,6 +97,7 @@ def test_summaries_are_plain_json_of_at_most_a_kilobyte(metric: str, shown: int)
     log.add(*(a.usage(metric=f"{metric}{n}", hour=4) for n in range(10, 70)))
     log.each(*(a.tick(day, 3, seen={"app": [day - 1]}) for day in (2, 3)))
     (raw,) = [raw for key, raw in a.play(log).cut().summaries if key == "acme"]
+    assert raw is not None
     assert len(raw) <= 1024
     states = msgspec.json.decode(raw, type=AccountSummary).states
     assert states == {f"{metric}{n}": "warming_up" for n in range(10, 10 + shown)}

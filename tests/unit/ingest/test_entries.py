@@ -9,20 +9,32 @@ from schemas.events import (
     ArrMoved,
     ClockTicked,
     ClosureDeclared,
+    DealClosed,
+    EmployeeLeft,
     Event,
+    OpportunityUpdated,
     PersonJoined,
+    SentimentSet,
+    SpendRecorded,
+    TargetSet,
+    TouchRecorded,
     UsageRecorded,
 )
 from services.ingest.entries import admit, broadcast
-from services.partitioning import partition_of
+from services.partitioning import home_of, partition_of
 from tests.unit.ingest.builders import NOW
 
 MINUTE = 60_000_000
 USAGE = UsageRecorded(metric="m")
 
 
-def incoming(event: Event = USAGE, account: str | None = "a", time: int | None = NOW) -> Incoming:
-    return Incoming("e", "/api", time, account, event)
+def incoming(
+    event: Event = USAGE,
+    account: str | None = "a",
+    time: int | None = NOW,
+    person: str | None = None,
+) -> Incoming:
+    return Incoming("e", "/api", time, account, event, person=person)
 
 
 def entries(admitted: list[tuple[int, bytes]] | Refused) -> list[tuple[int, Entry]]:
@@ -58,10 +70,63 @@ def test_what_concerns_the_company_goes_to_the_company_s_partition() -> None:
     assert entries(admit(incoming(moved, None), 8, NOW)) == [(partition_of("company", 8), expected)]
 
 
-def test_a_joining_person_s_event_goes_to_the_account_in_its_data() -> None:
-    joined = PersonJoined(person="p", account="a")
+SUBJECTS: dict[str, tuple[Incoming, tuple[str, ...]]] = {
+    "usage of an account": (incoming(), ("account:a",)),
+    "usage of a person": (incoming(USAGE, None, person="p"), ("person:p",)),
+    "a person who joins": (
+        incoming(PersonJoined(person="p", account="a")),
+        ("account:a", "person:p"),
+    ),
+    "a touch": (
+        incoming(TouchRecorded(person="p", colleague="ana")),
+        ("account:a", "colleague:ana"),
+    ),
+    "a touch of a person": (
+        incoming(TouchRecorded(person="p", colleague="ana"), None, person="p"),
+        ("person:p", "colleague:ana"),
+    ),
+    "a touch by nobody in particular": (incoming(TouchRecorded()), ("account:a",)),
+    "a rating": (
+        incoming(SentimentSet(rating=3, author="ana")),
+        ("account:a", "colleague:ana"),
+    ),
+    "a deal": (incoming(DealClosed(list=2, net=1)), ("account:a", "company")),
+    "an opportunity": (
+        incoming(OpportunityUpdated(opportunity="o", kind="new", stage="s")),
+        ("account:a", "company"),
+    ),
+    "spend": (incoming(SpendRecorded(amount=1, month="2026-01"), None), ("company",)),
+    "a target": (incoming(TargetSet(amount=1, period="2026-Q1"), None), ("company",)),
+    "one of ours who left": (
+        incoming(EmployeeLeft(colleague="ana"), None),
+        ("company", "colleague:ana"),
+    ),
+    "one of ours who left an account": (
+        incoming(EmployeeLeft(colleague="ana")),
+        ("account:a", "company", "colleague:ana"),
+    ),
+}
 
-    assert entries(admit(incoming(joined), 8, NOW))[0][1].subjects == ("account:a",)
+
+@pytest.mark.parametrize("event, subjects", SUBJECTS.values(), ids=SUBJECTS.keys())
+def test_an_event_is_one_entry_in_each_partition_that_is_home_to_a_subject_of_it(
+    event: Incoming, subjects: tuple[str, ...]
+) -> None:
+    # In one partition all subjects stand in one entry, in their order.
+    assert entries(admit(event, 1, NOW)) == [
+        (0, Entry("e", "/api", NOW, subjects, event.event)),
+    ]
+    homes = [home_of(subject, 1000) for subject in subjects]
+    assert len(set(homes)) == len(subjects), "of a thousand partitions each has another"
+    assert entries(admit(event, 1000, NOW)) == [
+        (home, Entry("e", "/api", NOW, (subject,), event.event))
+        for home, subject in zip(homes, subjects, strict=True)
+    ]
+
+
+def test_an_account_is_at_home_where_its_bare_id_is() -> None:
+    assert home_of("account:a", 8) == partition_of("a", 8)
+    assert home_of("person:a", 1000) == partition_of("person:a", 1000)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ async def test_a_missing_time_is_left_to_the_append_time(door: Door) -> None:
 
 async def test_refused_events_are_named_and_kept_and_the_others_accepted(door: Door) -> None:
     broken = event(id="e-2", data={"metric": "m", "quantity": "many"})
-    nobody = event(id="e-3", subject=None, data={"metric": "m", "person": "u1"})
+    nobody = event(id="e-3", subject=None, data={"metric": "m"})
     late = event(id="e-4", time="2199-01-01T00:00:00Z")
 
     answer = await door.post(body(event(), broken, nobody, late))
@@ -239,7 +239,7 @@ async def test_without_kafka_s_acknowledgement_it_is_503_within_the_deadline(
 
 
 async def test_metrics_name_known_sources_and_count_the_others_together(door: Door) -> None:
-    nobody: dict[str, Any] = {"subject": None, "data": {"metric": "m", "person": "u1"}}
+    nobody: dict[str, Any] = {"subject": None, "data": {"metric": "m"}}
 
     await door.post(body(event(source="/one"), event(source="/x1"), event(source="/x2")))
     await door.post(body(event(source="/x3", **nobody)))

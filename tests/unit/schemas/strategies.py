@@ -7,6 +7,7 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect
 
+from schemas.cloudevents import SUBJECT_FIELDS
 from schemas.events import ClosureDeclared
 
 INT64 = 2**63
@@ -74,9 +75,18 @@ def _struct(type_: inspect.StructType) -> st.SearchStrategy[Any]:
     required: dict[Any, st.SearchStrategy[Any]] = {}
     optional: dict[Any, st.SearchStrategy[Any]] = {}
     for field in type_.fields:
-        (required if field.required else optional)[field.name] = _of(field.type)
+        value = _of(field.type)
+        if field.name in SUBJECT_FIELDS.get(type_.cls, ()):
+            value = value.map(_printable)
+        (required if field.required else optional)[field.name] = value
     made = st.fixed_dictionaries(required, optional=optional)
     return made.map(lambda arguments: type_.cls(**arguments))
+
+
+def _printable(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return "".join(one if one.isprintable() else "?" for one in value)
 
 
 def _bounded(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas import cloudevents, envelope
 from schemas.cloudevents import Incoming, Refused
 from schemas.envelope import Entry
-from schemas.events import EXTERNAL, SYSTEM, PersonJoined, UsageRecorded
+from schemas.events import EXTERNAL, PERSONAL, SYSTEM, PersonJoined, UsageRecorded
 from tests.unit.schemas.examples import VALID, Example, write
 from tests.unit.schemas.strategies import JSON
 
@@ -111,6 +111,46 @@ REFUSED = {
         "invalid",
         "subject",
     ),
+    "person with a control character": (
+        event(subject=ABSENT, data=DATA | {"person": "u\x1f17"}),
+        "invalid",
+        "data.person",
+    ),
+    "joining person with a line break": (
+        event(type="person.joined", data={"person": "u\n", "account": "a"}),
+        "invalid",
+        "data.person",
+    ),
+    "joined account with a line break": (
+        event(type="person.joined", data={"person": "u", "account": "a\n"}),
+        "invalid",
+        "data.account",
+    ),
+    "merged into a line break": (
+        event(type="account.merged", data={"into": "a\n"}),
+        "invalid",
+        "data.into",
+    ),
+    "colleague with a control character": (
+        event(type="touch.recorded", data={"colleague": "ana\0"}),
+        "invalid",
+        "data.colleague",
+    ),
+    "author with a line break": (
+        event(type="sentiment.set", data={"rating": 3, "author": "ana\u2028"}),
+        "invalid",
+        "data.author",
+    ),
+    "touch without person and account": (
+        event(type="touch.recorded", subject=ABSENT, data={"colleague": "ana"}),
+        "unattributed",
+        "subject",
+    ),
+    "person null": (
+        event(subject=ABSENT, data=DATA | {"person": None}),
+        "unattributed",
+        "subject",
+    ),
     "subject absent": (event(subject=ABSENT), "unattributed", "subject"),
     "subject null": (event(subject=None), "unattributed", "subject"),
     "older specification": (event(specversion="0.3"), "invalid", "specversion"),
@@ -174,11 +214,35 @@ def test_a_system_type_is_refused_from_outside(name: str) -> None:
     assert cloudevents.decode(event(type=name)) == expected
 
 
-def test_a_person_without_an_account_is_told_how_to_be_attributed() -> None:
+def test_an_event_of_a_person_without_an_account_is_attributed_through_the_person() -> None:
     raw = event(subject=ABSENT, data=DATA | {"person": "u17"})
-    detail = "person 'u17' is not known to belong to an account; send `subject`"
-    expected = Refused("unattributed", "subject", detail, "e-1", "/api-gateway")
+    used = UsageRecorded(metric="api_calls", quantity=3, person="u17")
+    expected = Incoming("e-1", "/api-gateway", AT, None, used, person="u17")
     assert cloudevents.decode(raw) == expected
+
+
+def test_an_event_of_an_account_is_not_attributed_through_its_person() -> None:
+    used = UsageRecorded(metric="api_calls", quantity=3, person="u17")
+    assert cloudevents.decode(usage(person="u17")) == Incoming(
+        "e-1", "/api-gateway", AT, "acct_42", used
+    )
+
+
+def test_what_is_attributed_through_persons_is_what_names_one_and_no_account() -> None:
+    names_one = {struct for struct in EXTERNAL.values() if "person" in struct.__struct_fields__} - {
+        PersonJoined
+    }
+    assert set(PERSONAL) == names_one
+
+
+def test_an_event_that_nobody_can_be_found_for_is_refused_with_the_remedy() -> None:
+    opened = event(type="ticket.opened", subject=ABSENT, data={"ticket": "T-1"})
+    alone = "the account is missing; send it as `subject`"
+    person = ", or the person, once `person.joined` named their account, as `data.person`"
+    assert [cloudevents.decode(raw) for raw in (opened, event(subject=ABSENT))] == [
+        Refused("unattributed", "subject", alone, "e-1", "/api-gateway"),
+        Refused("unattributed", "subject", alone + person, "e-1", "/api-gateway"),
+    ]
 
 
 def test_a_refusal_names_the_bound() -> None:

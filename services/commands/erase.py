@@ -1,0 +1,103 @@
+"""`ebbwatch erase`: an account or a person is forgotten, and what that reaches is said."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+import typer
+
+from schemas import topics
+from schemas.envelope import Entry, account, encode_entry
+from schemas.events import AccountErased, Event, PersonErased
+from services.commands.terminal import ask_kafka, fail, printable, read_settings
+from services.runtime import ExitCode
+from services.settings import ConfigurationError, ServiceSettings
+
+ID_LIMIT: Final = 200
+DEADLINE_SECONDS: Final = 30.0
+SOURCE: Final = "ebbwatch"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_KEPT: Final = (
+    "not erased yet: events.v1 and rejects.v1 keep what was sent for 14 days, alerts.v1 alerts and "
+    "what people did for 400 days, cases.v1 their cases; the input topics are yours",
+    "what is sent from now on counts anew; what happened before and is sent late is dropped",
+)
+
+app = typer.Typer(help="Forget an account or a person.", no_args_is_help=True)
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@app.command("account")
+def account_(
+    id: Annotated[str, typer.Argument(help="The account's id.")],
+    yes: Yes = False,
+) -> None:
+    """Forget everything that is counted of an account.
+
+    Its open alerts are cleared as superseded. Who repeats the command forgets what came meanwhile.
+    """
+    settings = _asked(id, f"account {id!r} and all that is counted of it is forgotten", yes)
+    # Into every partition: wherever a person is at home it may stand that they joined the account.
+    _write(settings, (account(id),), AccountErased())
+    _tell(
+        f"account {id!r} is erased: its facts, day buckets, people and episodes, its summary and "
+        "daily series, and who had joined it; its open alerts clear"
+    )
+
+
+@app.command()
+def person(
+    id: Annotated[str, typer.Argument(help="The person's id, as events name them.")],
+    yes: Yes = False,
+) -> None:
+    """Forget a person in every account.
+
+    What they did stays counted in the accounts' days, without them.
+    """
+    settings = _asked(id, f"person {id!r} is forgotten in every account", yes)
+    _write(settings, (), PersonErased(person=id))
+    _tell(
+        f"person {id!r} is erased: which account they belong to, what waits for that, and their "
+        "place among people and contacts of every account; open alerts about them clear, and what "
+        "they did stays counted without them"
+    )
+
+
+def _asked(id: str, plan: str, yes: bool) -> ServiceSettings:
+    """Return the settings, once the id can be one and whoever sits at a terminal agrees."""
+    if not 0 < len(id) <= ID_LIMIT or not id.isprintable():
+        fail(f"an id has 1 to {ID_LIMIT} printable characters", ExitCode.USAGE)
+    settings = read_settings(ServiceSettings)
+    if not yes and sys.stdin.isatty():
+        typer.confirm(f"{printable(plan)}, for good; go on?", abort=True, err=True)
+    return settings
+
+
+def _write(settings: ServiceSettings, subjects: tuple[str, ...], event: Event) -> None:
+    """Write an erasure into every partition; a copy of it erases nothing that came since."""
+    now = (datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1)
+    entry = encode_entry(Entry(f"erase-{now}", SOURCE, now, subjects, event))
+    try:
+        ask_kafka(settings.kafka, _published(settings, entry))
+    except ConfigurationError as error:
+        fail(str(error), ExitCode.CONFIG)
+
+
+async def _published(settings: ServiceSettings, entry: bytes) -> None:
+    from services.publishing.publisher import publishing
+    from services.topic_admin import require
+
+    events = topics.full_name(topics.EVENTS, settings.prefix)
+    # A producer would wait for Kafka, or for a topic that is missing, without end.
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await require(settings.kafka, settings.prefix, settings.partitions)
+        async with publishing(settings.kafka, events, settings.partitions) as publisher:
+            await publisher.publish([(number, entry) for number in range(settings.partitions)])
+
+
+def _tell(done: str) -> None:
+    for line in (done, *_KEPT):
+        typer.echo(printable(line))

@@ -1,0 +1,177 @@
+"""`ebbwatch rejects`: what was refused and why, and how it is tried again once that is mended."""
+
+import asyncio
+import heapq
+import operator
+import sys
+from collections import Counter
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import typer
+
+from services.commands import reject_text
+from services.commands.rejected import Refusal, RejectsAway, Wanted, beginning, opened
+from services.commands.terminal import Outcome, fail, read_settings, show_json
+from services.config_log import ConfigConflict, ConfigUnavailable
+from services.runtime import ExitCode
+from services.settings import ConfigurationError, ServiceSettings
+from services.wording import counted
+
+LISTED: Final = 50
+REPLAYED: Final = 10_000
+
+app = typer.Typer(help="What was refused, and why.", no_args_is_help=True)
+
+Since = Annotated[str, typer.Option(help="How far back: 90s, 30m, 2h, 14d.")]
+From = Annotated[
+    str | None, typer.Option("--from", help="A date or an instant in place of --since.")
+]
+Stage = Annotated[
+    Literal["ingest", "detector", "alerts"] | None, typer.Option(help="Only what it refused.")
+]
+Reason = Annotated[list[str] | None, typer.Option(help="Only this reason; may be repeated.")]
+Source = Annotated[str | None, typer.Option(help="Only this source, or name of an input.")]
+Json = Annotated[bool, typer.Option("--json", help="One object a line.")]
+
+
+@app.command("list")
+def list_(
+    since: Since = "24h",
+    begin: From = None,
+    stage: Stage = None,
+    reason: Reason = None,
+    source: Source = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many at most.")] = LISTED,
+    as_json: Json = False,
+) -> None:
+    """List refusals, the newest first, then how many there are of each reason.
+
+    They are kept for 14 days.
+    """
+    settings = read_settings(ServiceSettings)
+    wanted = _wanted(since, begin, stage, reason, source)
+    newest, counts = _run(_newest(settings, wanted, limit))
+    for one in newest:
+        if as_json:
+            show_json(reject_text.plain(one))
+        else:
+            typer.echo("\n".join(reject_text.lines(one)))
+    if not as_json:
+        typer.echo("\n".join(reject_text.summary(counts, wanted, len(newest))))
+
+
+@app.command()
+def replay(
+    since: Since = "24h",
+    begin: From = None,
+    stage: Stage = None,
+    reason: Reason = None,
+    source: Source = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many at most.")] = REPLAYED,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would become of them; send nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Try refused events again, after what made them fail was mended; none counts twice.
+
+    What an input brought is read again with the format that the input has today, and from its topic
+    as long as that still holds it. What the detector refused is folded again. A replay that was cut
+    off is finished by the next one, whatever that one is asked for.
+    """
+    settings = read_settings(ServiceSettings)
+    wanted = _wanted(since, begin, stage, reason, source)
+    if not _run(_replay(settings, wanted, Options(limit, dry_run, yes, as_json))):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+async def _newest(
+    settings: ServiceSettings, wanted: Wanted, limit: int
+) -> tuple[list[Refusal], Counter[str]]:
+    newest: list[tuple[int, int, int, Refusal]] = []
+    counts: Counter[str] = Counter()
+    async with opened(settings.kafka, settings.prefix, wanted.since) as rejects:
+        async for one in rejects.read():
+            if one not in wanted:
+                continue
+            counts[f"{one.reject.stage} {one.reject.reason}"] += 1
+            heapq.heappush(newest, (one.at_ms, one.partition, one.offset, one))
+            if len(newest) > limit:
+                heapq.heappop(newest)
+    return [
+        one for *_, one in sorted(newest, key=operator.itemgetter(0, 1, 2), reverse=True)
+    ], counts
+
+
+class Options(NamedTuple):
+    """How a replay is run: what it asks before, and how it tells what it did."""
+
+    limit: int
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+
+async def _replay(settings: ServiceSettings, wanted: Wanted, options: Options) -> bool:
+    """Replay; return whether all that was meant is sent."""
+    from services.commands.replaying import Replaying
+
+    replaying = Replaying(settings, datetime.now(UTC))
+    run = await replaying.prepare()
+    if run is not None:
+        began = datetime.fromtimestamp(run.began_ms / 1000, UTC)
+        what = f"{counted(run.size, 'refusal')} of a replay that was cut off at {began:%F %T} UTC"
+        if options.dry_run:
+            typer.echo(f"{what} would be sent first", err=True)
+        else:
+            _ask(f"first send {what}", options.yes)
+            typer.echo(f"sent {await replaying.resume(run)} of {what}", err=True)
+    chosen, tried = await replaying.try_out(wanted, options.limit)
+    if not options.dry_run and any(one.items for one in tried):
+        _ask("; ".join(reject_text.replayed(tried, "can be sent")), options.yes)
+        await replaying.send(chosen, tried)
+    done = "can be sent" if options.dry_run else "sent"
+    if options.as_json:
+        for one in tried:
+            show_json(reject_text.tried(one))
+    else:
+        typer.echo("\n".join([*reject_text.replayed(tried, done), *reject_text.examples(tried)]))
+    for line in reject_text.rest(chosen):
+        typer.echo(line, err=options.as_json)
+    return not any(one.refused for one in tried)
+
+
+def _wanted(
+    since: str, begin: str | None, stage: str | None, reasons: list[str] | None, source: str | None
+) -> Wanted:
+    found = beginning(since, begin, datetime.now(UTC))
+    if isinstance(found, str):
+        fail(found, ExitCode.USAGE)
+    return Wanted(found, stage or "", frozenset(reasons or ()), source or "")
+
+
+def _ask(what: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail(f"{what}: nobody can be asked here, so say --yes")
+    typer.confirm(f"{what}; go on?", abort=True, err=True)
+
+
+def _run(work: Coroutine[Any, Any, Outcome]) -> Outcome:
+    from services.commands.replaying import CannotReplay
+    from services.publishing.publisher import Unavailable
+
+    try:
+        return asyncio.run(work)
+    except Unavailable as error:
+        fail(f"{error}; replay again: what was sent already counts once")
+    except KeyboardInterrupt:
+        fail("interrupted: the next replay finishes this one, and nothing counts twice")
+    except (ConfigConflict, ConfigUnavailable, RejectsAway, CannotReplay) as error:
+        fail(str(error))
+    except ConfigurationError as error:
+        fail(str(error), ExitCode.CONFIG)

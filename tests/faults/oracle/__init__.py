@@ -1,0 +1,30 @@
+"""The oracle: what must have become of a log, recounted in plain Python.
+
+It shares no code with the services: only the records of `schemas` and the standard library. What it
+counts it never forgets, it judges a day the moment it closes, and it knows nothing of snapshots,
+owners or batches; so whatever crashed, the deployment must say the same.
+"""
+
+from .arrivals import Arrived, desk_differences
+from .comparing import Actual, differences
+from .desk import Desk, recount_desk
+from .reading import Keyed, Logs, Message, Unaccountable
+from .recounting import Bucket, Recounted, recount
+from .supply import supply_differences
+
+__all__ = [
+    "Actual",
+    "Arrived",
+    "Bucket",
+    "Desk",
+    "Keyed",
+    "Logs",
+    "Message",
+    "Recounted",
+    "Unaccountable",
+    "desk_differences",
+    "differences",
+    "recount",
+    "recount_desk",
+    "supply_differences",
+]

@@ -1,0 +1,181 @@
+"""Inputs: the names under which they are counted, how they stand, when one is reset."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+import pytest
+
+from schemas.config import Input, RuleSetContent, RuleSetRecord
+from services.commands import inputs
+from services.commands.config import next_rules
+from services.commands.input_lives import Life, continued, lives
+from services.commands.input_reset import Decision, Evidence, NotReset, decide
+from services.commands.input_state import InputState, PartState, judge
+from services.commands.ledgers import counted
+from services.detector.ledger import LedgerRecord
+
+NOW = datetime(2026, 5, 14, 12, tzinfo=UTC)
+
+
+def reads(topic: str, format: str = "cloudevents") -> Input:
+    return Input(topic=topic, format=format, source="/api")
+
+
+def content(**topics: str) -> RuleSetContent:
+    """A rule set's inputs; two underscores stand for `~`."""
+    named = {name.replace("__", "~"): reads(topic) for name, topic in topics.items()}
+    return RuleSetContent(rules=[], inputs=named)
+
+
+def applied(*contents: RuleSetContent) -> dict[str, bytes]:
+    found = {}
+    for n, each in enumerate(contents, 1):
+        text = msgspec.json.encode(each, order="sorted").decode()
+        record = RuleSetRecord(n=n, content=text, applied_at=NOW)
+        found[f"rules/{n}"] = msgspec.json.encode(record)
+    return found
+
+
+def test_a_new_input_is_counted_under_its_own_name() -> None:
+    assert continued(content(usage="u"), {}) == content(usage="u")
+    assert continued(content(usage="u"), applied(content(other="o"))) == content(usage="u")
+
+
+def test_an_input_that_reads_another_topic_begins_a_new_life() -> None:
+    found = applied(content(usage="u", crm="c"))
+    assert continued(content(usage="v", crm="c"), found) == content(usage__2="v", crm="c")
+
+    found = applied(content(usage="u"), content(usage__2="v"))
+    assert continued(content(usage="v"), found) == content(usage__2="v")
+    assert continued(content(usage="u"), found) == content(usage__3="u")
+
+
+def test_an_input_that_was_left_out_meanwhile_goes_on_with_its_life() -> None:
+    found = applied(content(usage="u"), content(usage__2="v"), content())
+    assert lives(found) == {"usage": Life(2, "v")}
+    assert continued(content(usage="v"), found) == content(usage__2="v")
+
+
+def test_more_than_nine_lives_are_told_apart_by_number() -> None:
+    found = applied(content(usage__10="u"), content(usage__9="v"))
+    assert lives(found) == {"usage": Life(10, "u")}
+
+
+def test_files_that_say_the_same_make_no_new_rule_set() -> None:
+    found = applied(content(usage="u"), content(usage__2="v"))
+    assert next_rules(found, content(usage="v"), NOW)[1] is False
+    record, new = next_rules(found, content(usage="w"), NOW)
+    assert (record.n, new, '"usage~3"' in record.content) == (3, True, True)
+
+
+NEVER = PartState(0, 0)
+READ = PartState(0, 5, 5, True)
+
+
+@pytest.mark.parametrize(
+    "parts, lag, expired, fault",
+    [
+        ({0: NEVER, 1: PartState(3, 9)}, 6, 0, ""),
+        ({0: READ, 1: PartState(2, 9, 4, True)}, 5, 0, ""),
+        ({0: PartState(7, 9, 4, True)}, 2, 3, ""),
+        (
+            {0: READ, 1: PartState(0, 5, None, True)},
+            5,
+            0,
+            "partition 1 was read before, and Kafka has forgotten up to where",
+        ),
+        (
+            {0: PartState(0, 5, 9, True)},
+            0,
+            0,
+            "partition 0 ends at 5, and was read up to 9",
+        ),
+        ({}, 0, 0, "topic 'u' does not exist"),
+    ],
+)
+def test_how_an_input_stands(
+    parts: Mapping[int, PartState], lag: int, expired: int, fault: str
+) -> None:
+    state = judge("usage", reads("u"), parts)
+    assert (state.lag, state.expired, state.fault) == (lag, expired, fault)
+
+
+def test_an_unknown_format_stops_an_input_first_of_all() -> None:
+    state = judge("usage", reads("u", "no_such"), {0: PartState(0, 5, 9, True)})
+    assert state.fault == "format 'no_such' is unknown"
+    assert state.remedy == "take one of cloudevents"
+
+
+def test_an_input_is_shown_with_the_partitions_that_matter() -> None:
+    noon_ms = round(NOW.timestamp() * 1000)
+    parts = {0: READ, 1: PartState(0, 9, 7, True, noon_ms), 2: PartState(4, 6)}
+    state = judge("usage", reads("u"), parts)
+
+    assert inputs.lines(state) == [
+        "usage  topic u, format cloudevents, 3 partitions, 4 records behind, newest "
+        "2026-05-14 12:00:00 UTC",
+        "    partition 1: holds 0 to 9, read up to 7",
+        "    partition 2: holds 4 to 6, read up to nowhere yet",
+    ]
+    stopped = inputs.lines(judge("usage", reads("u"), {}))
+    assert stopped[1] == (
+        "    STOPPED: topic 'u' does not exist; create it, or correct inputs.toml"
+    )
+
+
+def test_what_is_counted_of_an_input_is_the_newest_of_all_partitions() -> None:
+    found = {
+        0: LedgerRecord(v=1, partitions=2, origins={"usage": {0: (7, 0), 1: (3, 0)}}),
+        1: LedgerRecord(v=1, partitions=2, origins={"usage": {0: (9, 2)}, "usage~2": {0: (1, 0)}}),
+    }
+    assert counted(found, "usage") == {0: 9, 1: 3}
+    assert counted(found, "crm") == {}
+
+
+FORGOTTEN: InputState = judge("usage", reads("u"), {0: PartState(0, 5, None, True)})
+WELL: InputState = judge("usage", reads("u"), {0: READ})
+
+
+@pytest.mark.parametrize(
+    "state, counted, told, kind",
+    [
+        (FORGOTTEN, {0: 4}, "same", "same"),  # ends at 5, counted up to 4: may be the same
+        (FORGOTTEN, {0: 4}, "anew", "anew"),
+        (FORGOTTEN, {0: 5}, None, "anew"),  # counted up to 5, which it does not hold
+        (FORGOTTEN, {3: 0}, None, "anew"),  # it had a partition that it has no more
+        (WELL, {0: 4}, "anew", "anew"),
+    ],
+)
+def test_the_evidence_or_the_person_decides(
+    state: InputState,
+    counted: dict[int, int],
+    told: Literal["anew", "same"] | None,
+    kind: str,
+) -> None:
+    decision = decide(Evidence(state, counted, "usage~2"), told)
+    assert isinstance(decision, Decision)
+    assert decision.kind == kind
+    assert ("usage~2" in decision.plan) == (kind == "anew")
+
+
+@pytest.mark.parametrize(
+    "state, counted, told, word",
+    [
+        (WELL, {0: 4}, None, "nothing was done to 'usage': it is read as it should be"),
+        (judge("usage", reads("u", "no_such"), {0: READ}), {}, None, "format 'no_such'"),
+        (FORGOTTEN, {0: 4}, None, "(partition 0 holds 0 to 5, counted up to 4)"),
+        (FORGOTTEN, {}, None, "counted up to nothing"),
+        (FORGOTTEN, {0: 5}, "same", "it is not the same topic; say --created-anew"),
+    ],
+)
+def test_nothing_is_done_on_doubtful_evidence(
+    state: InputState,
+    counted: dict[int, int],
+    told: Literal["anew", "same"] | None,
+    word: str,
+) -> None:
+    with pytest.raises(NotReset) as refused:
+        decide(Evidence(state, counted, "usage~2"), told)
+    assert word in str(refused.value)

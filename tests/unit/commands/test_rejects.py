@@ -1,0 +1,171 @@
+"""What is said of refusals: which are meant, and how each is shown."""
+
+import base64
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from schemas.cloudevents import Refused
+from schemas.rejects import Reject
+from services.commands import reject_text, rejects
+from services.commands.rejected import Refusal, Wanted, beginning
+from services.commands.replaying import Chosen
+from services.commands.resending import Again
+
+NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
+
+
+def refusal(minute: int = 0, **changes: Any) -> Refusal:
+    fields = {
+        "stage": "ingest",
+        "reason": "invalid",
+        "detail": "expected `int`",
+        "raw": b'{"id":"e-7"}',
+        "field": "data.quantity",
+        "source": "/api",
+        "index": 2,
+    }
+    at_ms = round(NOON.timestamp() * 1000) + 60_000 * minute
+    return Refusal(1, 40 + minute, at_ms, Reject(**{**fields, **changes}))
+
+
+OF_INPUT: dict[str, Any] = {"topic": "usage", "partition": 3, "offset": 1234}
+
+
+@pytest.mark.parametrize(
+    "since, begin, found",
+    [
+        ("90s", None, datetime(2026, 5, 14, 11, 58, 30, tzinfo=UTC)),
+        ("14d", None, datetime(2026, 4, 30, 12, tzinfo=UTC)),
+        ("2h", "2026-05-13", datetime(2026, 5, 13, tzinfo=UTC)),
+        ("2h", "2026-05-13T09:30+02:00", datetime(2026, 5, 13, 7, 30, tzinfo=UTC)),
+        ("2 h", None, "--since '2 h' must be a number with s, m, h or d, such as 2h"),
+        ("2h", "May", "--from 'May' must be a date or an instant, such as 2026-05-14T09:00Z"),
+        ("2h", "2026-05-13T09:30", "--from '2026-05-13T09:30' has no offset; write "),
+    ],
+)
+def test_from_when_on_is_said_as_a_span_or_an_instant(
+    since: str, begin: str | None, found: datetime | str
+) -> None:
+    answer = beginning(since, begin, NOON)
+    if isinstance(found, str):
+        assert str(answer).startswith(found)
+    else:
+        assert answer == found
+
+
+def test_a_wrong_span_is_wrong_usage() -> None:
+    told = CliRunner().invoke(rejects.app, ["list", "--since", "soon"])
+    assert (told.exit_code, "such as 2h" in told.output) == (2, True)
+
+
+def test_filters_leave_out_what_is_not_meant() -> None:
+    every = [
+        refusal(-1),
+        refusal(0),
+        refusal(1, reason="future"),
+        refusal(2, stage="detector"),
+        refusal(3, source="/other"),
+    ]
+
+    def meant(**changes: Any) -> list[int]:
+        wanted = Wanted(NOON, **changes)
+        return [one.offset - 40 for one in every if one in wanted]
+
+    assert meant() == [0, 1, 2, 3]
+    assert meant(stage="detector") == [2]
+    assert meant(reasons=frozenset({"future", "no_such"})) == [1]
+    assert meant(source="/other") == [3]
+
+
+@pytest.mark.parametrize(
+    "changes, origin",
+    [({}, "HTTP #2"), ({"index": None}, "a file"), (OF_INPUT, "usage/3@1234 #2")],
+)
+def test_where_a_refusal_came_from_is_told(changes: dict[str, Any], origin: str) -> None:
+    assert refusal(**changes).origin == origin
+
+
+def test_a_refusal_stands_in_two_lines_that_do_nothing_to_a_terminal() -> None:
+    assert reject_text.lines(refusal(raw=b'{"id":"e-7\\u001b[2J"}')) == [
+        "2026-05-14 12:00:00  ingest    invalid           /api  e-7\ufffd[2J  HTTP #2",
+        "    data.quantity: expected `int`",
+    ]
+
+
+@pytest.mark.parametrize(
+    "raw, id",
+    [
+        (b'{"id":"e-7"}', "e-7"),
+        (b'["e-8","/api",0]', "e-8"),  # an entry of events.v1
+        (b'{"id":7}', ""),
+        (b"[]", ""),
+        (b"[1]", ""),
+        (b"poison", ""),
+        (b"[" * 5_000, ""),
+        (b"\xff", ""),
+    ],
+)
+def test_the_id_is_read_as_far_as_it_can_be(raw: bytes, id: str) -> None:
+    assert reject_text.identity(refusal(raw=raw).reject) == id
+
+
+def test_bytes_that_are_no_text_are_shown_as_base64() -> None:
+    text, bytes_ = (reject_text.plain(refusal(raw=raw, **OF_INPUT)) for raw in (b"{}", b"\xff\x00"))
+
+    assert text == {
+        "at": "2026-05-14T12:00:00+00:00",
+        "partition": 1,
+        "offset": 40,
+        "stage": "ingest",
+        "reason": "invalid",
+        "field": "data.quantity",
+        "detail": "expected `int`",
+        "source": "/api",
+        "id": "",
+        "topic": "usage",
+        "topic_partition": 3,
+        "topic_offset": 1234,
+        "index": 2,
+        "cut": False,
+        "raw": "{}",
+    }
+    assert base64.b64decode(str(bytes_["raw_base64"])) == b"\xff\x00"
+    assert msgspec.json.encode(bytes_)
+
+
+def test_the_summary_counts_all_of_them_by_reason() -> None:
+    counts = Counter({"ingest invalid": 1_200, "detector future": 3})
+    assert reject_text.summary(counts, Wanted(NOON), 50) == [
+        "",
+        "1,203 refusals, 50 of them shown",
+        "    1,200  ingest invalid",
+        "        3  detector future",
+    ]
+    assert reject_text.summary(Counter(), Wanted(NOON), 0) == [
+        "nothing was refused since 2026-05-14 12:00 UTC (--since 14d looks at all that is kept)"
+    ]
+
+
+def test_what_a_replay_came_to_is_told_with_the_first_of_what_is_left() -> None:
+    why = Refused("invalid", "data.quantity", "expected `int`")
+    tried = [
+        Again(refusal(), items=[(0, b""), (1, b"")], events=1),
+        *(Again(refusal(minute), refused=[why]) for minute in range(12)),
+    ]
+
+    assert reject_text.replayed(tried, "sent") == [
+        "1 event of 1 refusal sent",
+        "12 events still refused (invalid 12)",
+    ]
+    told = reject_text.examples(tried)
+    assert told[0] == "  HTTP #2  e-7  invalid: data.quantity: expected `int`"
+    assert (len(told), told[-1]) == (11, "  and 2 more; --json shows all")
+    assert reject_text.rest(Chosen(sent_before=1, left=2)) == [
+        "1 refusal had been replayed before",
+        "2 refusals left; run the same command again",
+    ]

@@ -1,0 +1,314 @@
+"""A day waits for late inputs, and is judged without them after six hours (design.md §4)."""
+
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.alerts import Alert
+from schemas.config import Input, RuleSetContent
+from schemas.envelope import Entry, Origin
+from schemas.events import ClockTicked, RulesApplied
+from services.detector.completeness import FED_LIMIT, PARTITION_LIMIT, TOLD_DAYS
+from services.detector.partition import Partition
+from tests import builders as a
+
+MINUTES = 1 / 60
+Until = Mapping[str, float]
+"""Per "input/partition", the day and its share up to which it is complete: 4.5 is noon of day 4."""
+
+
+def rules(n: int = 1, *names: str, topic: str = "topic", source: str = "app") -> Entry:
+    inputs = {
+        name: Input(topic=topic + name, format="cloudevents", source=source) for name in names
+    }
+    rule_set = RuleSetContent(rules=[a.silent(2)], inputs=inputs)
+    content = msgspec.json.encode(rule_set).decode()
+    return Entry("", "ebbwatch", 0, (), RulesApplied(n=n, content=content))
+
+
+def tick(day: float, hour: float, until: Until | None = None, mode: str = "live") -> Entry:
+    complete = {key: a.at(one, 0) for key, one in (until or {}).items()}
+    event = ClockTicked(
+        at=a.at(day, hour),
+        mode="live" if mode == "live" else "importing",
+        complete_until=complete,
+        # Every source is seen at noon of every day: what is dark here is dark by its input.
+        seen={
+            source: [a.at(day) // a.HOUR_US for day in range(1, 40)]
+            for source in ("app", "usage", "web", "billing", "other")
+        },
+    )
+    return Entry("", "ebbwatch", 0, (), event)
+
+
+def steady(day: float, hours: tuple[float, float], until: Until | None = None) -> list[Entry]:
+    """Ticks every ten minutes, from one hour of a day to another, both included."""
+    first, last = (round(hour * 6) for hour in hours)
+    return [tick(day, n / 6, until) for n in range(first, last + 1)]
+
+
+def fed(name: str, offset: int, **where: object) -> Entry:
+    """Usage that an input has sent, of a source of its own unless one is told."""
+    told = {"origin": Origin(name, 0, offset, 0), "source": name, "day": 4, **where}
+    return a.usage(**told)  # type: ignore[arg-type]
+
+
+def began(*entries: Entry, names: tuple[str, ...] = ("usage",)) -> a.Log:
+    """A log at noon of day 4, with an account that no input feeds, and whatever is told."""
+    other = a.usage(account="other", source="other", day=4, hour=11.9)
+    return a.Log().each(rules(1, *names), tick(4, 11.9), other, tick(4, 12), *entries)
+
+
+def opened(partition: Partition) -> list[int]:
+    """Return the days that are being judged or have been, in UTC, from day 4 on."""
+    return list(range(4, partition.ledger.record.opened["UTC"] - a.START + 1))
+
+
+def played(log: a.Log) -> list[int]:
+    return opened(a.play(log))
+
+
+def masked(log: a.Log) -> list[dict[str, list[int]]]:
+    """Return, for each closing that a log opens, the days from day 1 on that a source lacks."""
+    closings = a.apply(Partition.begin(0, 1), log).ledger.record.closings
+    return [
+        {
+            source: days
+            for source, spans in one.outages.items()
+            if (
+                days := [
+                    day - a.START for a_, b in spans for day in range(a_, b + 1) if day > a.START
+                ]
+            )
+        }
+        for one in closings
+    ]
+
+
+def test_a_day_whose_inputs_are_complete_is_judged_when_it_is_due() -> None:
+    log = began(*steady(5, (0, 2 - 1 / 6), {"usage/0": 5, "usage/1": 4.999}))
+    assert played(log) == []
+    # the last partition passes the end of the day: complete until its very last moment
+    log.add(tick(5, 2, {"usage/0": 5.05, "usage/1": 5}))
+    assert played(log) == [4]
+
+
+def test_a_day_waits_for_a_late_partition_and_counts_what_it_brings() -> None:
+    late = {"usage/0": 5.1, "usage/1": 4.2}
+    log = began(fed("usage", 1), *steady(5, (0, 4), late))
+    assert played(log) == []
+    log.add(fed("usage", 2, hour=20)).add(tick(5, 4.1, {"usage/1": 5.15}))
+    partition = a.play(log)
+    account = partition.accounts["account:acme"]
+    assert (opened(partition), account.facts.buckets.lines["usage"].revised) == ([4], None)
+    assert account.states == {"usage": "warming_up"}
+
+
+def test_after_six_hours_a_day_is_judged_with_the_sources_of_the_late_input_masked() -> None:
+    late = {"usage/0": 6, "usage/1": 3.5, "billing/0": 6}
+    log = began(
+        *(fed("usage", 1), fed("usage", 2, source="web"), fed("billing", 1, day=3)),
+        *steady(5, (0, 8 - 1 / 6), late),
+        names=("usage", "billing"),
+    )
+    assert played(log) == []
+    log.add(tick(5, 8, late))
+    assert played(log) == [4]
+    # complete to noon of day 3, which is not whole; app is the source that the rule set names
+    assert masked(log) == [{"app": [3, 4], "usage": [3, 4], "web": [3, 4]}]
+    account = a.play(log).accounts["account:acme"]
+    assert account.states == {"usage": "warming_up"}  # billing feeds it too, and is there
+
+
+def test_what_only_a_late_input_feeds_has_no_data() -> None:
+    late = {"usage/0": 4.5}
+    log = began(fed("usage", 1), a.usage(account="beta", source="web", day=4))
+    log.each(*steady(5, (0, 8), late))
+    states = {who: one.states for who, one in a.play(log).accounts.items()}
+    assert states["account:acme"] == {"usage": "no_data"}
+    # complete again: the next day is judged with everything, the day before included
+    log.each(*steady(5, (8, 24), {"usage/0": 6}), tick(6, 2, {"usage/0": 6.05}))
+    account = a.play(log).accounts["account:acme"]
+    assert account.states == {"usage": "warming_up"}
+
+
+def test_a_late_input_holds_no_silence_against_a_customer() -> None:
+    """Two days of nothing are an alert where the input is there, and none while it is late."""
+    silent = []
+    for until in (4.5, 9):
+        log = began(fed("usage", 1))
+        for day in (5, 6, 7):
+            log.each(*steady(day, (0, 24 - 1 / 6), {"usage/0": until}))
+        silent.append(a.told(a.play(log).cut().alerts))
+    other, acme = ((who, "silent", "activity", "raised", 6) for who in ("other", "acme"))
+    assert [set(each) for each in silent] == [{other}, {other, acme}]
+
+
+def test_a_tick_after_an_outage_gives_late_inputs_six_hours_from_then() -> None:
+    """Everything was down from noon of day 4 to 11:00 of day 6: days 4 and 5 are due long ago."""
+    behind = {"usage/0": 4.5}
+    log = began(tick(4, 12.1, behind), *steady(6, (11, 17 - 1 / 6), behind))
+    assert played(log) == []
+    caught_up = a.Log().each(*log_entries(log), tick(6, 16.9, {"usage/0": 6.7}))
+    assert played(caught_up) == [4, 5]
+    late = a.Log().each(*log_entries(log), tick(6, 17, behind))
+    assert masked(late) == [{"app": [4]}, {"app": [4, 5]}]
+
+
+def log_entries(log: a.Log) -> list[Entry]:
+    return [one for entries in log.entries for one in entries]
+
+
+def test_ticks_ten_minutes_apart_are_no_outage() -> None:
+    late = {"usage/0": 4.5}
+    ten = [tick(5, n / 6, late) for n in range(49)]
+    eleven = [*ten[:20], *(tick(5, 20 / 6 + n * 11 * MINUTES, late) for n in range(26))]
+    # 08:00 in steps of ten minutes; in steps of eleven the wait begins anew with every tick
+    assert [played(began(tick(4, 23.9, late), *one)) for one in (ten, eleven)] == [[4], []]
+
+
+def test_an_input_that_no_tick_ever_told_of_delays_nothing() -> None:
+    assert played(began(tick(5, 2), names=("usage", "missing"))) == [4]
+
+
+def test_an_input_that_the_rule_set_drops_is_no_longer_waited_for() -> None:
+    late = {"usage/0": 6, "billing/0": 4.5}
+    log = began(*steady(5, (0, 3), late), names=("usage", "billing"))
+    assert played(log) == []
+    log.each(rules(2, "usage"), tick(5, 3.1, late))
+    partition = a.play(log)
+    assert (opened(partition), partition.ledger.record.complete) == ([4], {"usage/0": a.at(5, 3.1)})
+
+
+def test_an_input_of_another_topic_is_another_input() -> None:
+    log = began(fed("usage", 1), tick(4, 12.1, {"usage/0": 4.5, "usage/1": 4.5}))
+    log.each(rules(2, "usage"), tick(4, 12.2, {"usage/0": 4.55}))
+    assert sorted(a.play(log).ledger.record.complete) == ["usage/0", "usage/1"]
+    log.each(rules(3, "usage", topic="other"))
+    record = a.play(log).ledger.record
+    assert (record.complete, record.told, record.fed) == ({}, {}, {})
+
+
+def test_ticks_of_several_replicas_count_together_whichever_comes_last() -> None:
+    log = began(
+        tick(5, 2, {"usage/0": 5.05}),
+        # an older tick of another replica, and one of a replica that has lost the partition
+        *(tick(5, 1.9, {"usage/1": 5.04}), tick(5, 2.01, {"usage/0": 4.2})),
+    )
+    record = a.play(log).ledger.record
+    assert record.complete == {"usage/0": a.at(5.05, 0), "usage/1": a.at(5.04, 0)}
+
+
+def test_no_tick_calls_complete_what_lies_ahead_of_it() -> None:
+    """A producer's clock may be days ahead; what is to come tomorrow is not there."""
+    record = a.play(began(tick(4, 13, {"usage/0": 7}))).ledger.record
+    assert record.complete == {"usage/0": a.at(4, 13)}
+
+
+def test_history_does_not_wait() -> None:
+    log = a.Log().each(rules(1, "usage"), a.usage(source="other", day=4))
+    log.each(tick(4, 12, {"usage/0": 4.5}, "importing"), tick(5, 2, mode="importing"))
+    assert (played(log), masked(log)) == ([4], [{}])
+
+
+def test_zones_are_opened_in_order_of_due_and_wait_alike() -> None:
+    zones = ["Asia/Kolkata", "UTC", "America/New_York"]
+    log = began(
+        *(a.zone(one, account=one, day=3) for one in zones),
+        *(tick(4, 13, {"usage/0": 4.5}), *steady(4, (13, 24), {"usage/0": 4.5})),
+        # day 4 has ended in Kolkata at 18:30 of day 4, in UTC at 24:00, in New York at 05:00
+        tick(5, 0.1, {"usage/0": 4.8}),
+    )
+    partition = a.apply(Partition.begin(0, 1), log)
+    assert _zones(partition) == ["Asia/Kolkata"]
+    a.apply(partition, a.Log().each(*log_entries(log), *_rest()).messages[partition.stamp + 1 :])
+    assert _zones(partition) == zones
+
+
+def _rest() -> list[Entry]:
+    return [*steady(5, (0.2, 7), {"usage/0": 4.9}), tick(5, 7.1, {"usage/0": 5.29})]
+
+
+def _zones(partition: Partition) -> list[str]:
+    return [one.zone for one in partition.ledger.record.closings]
+
+
+def test_a_partition_that_nobody_tells_of_for_a_week_is_forgotten() -> None:
+    """The topic was created anew with fewer partitions: no tick will ever speak of the others."""
+    log = began(*steady(4, (12.1, 23.9), {"usage/0": 4.5, "usage/7": 4.5}))
+    waited = []
+    for day in range(5, 15):
+        log.each(*steady(day, (0, 2), {"usage/0": day}), tick(day, 2.1, {"usage/0": day + 0.05}))
+        waited.append(opened(a.play(log))[-1:] != [day - 1])
+        log.each(*steady(day, (2.2, 23.9), {"usage/0": day + 0.05}))
+    assert waited == [True] * TOLD_DAYS + [False] * 3
+
+
+def test_after_an_outage_of_weeks_nothing_is_forgotten_at_once() -> None:
+    log = began(tick(4, 12.1, {"usage/0": 4.5}), *steady(30, (11, 12), {}))
+    partition = a.play(log)
+    assert (opened(partition), list(partition.ledger.record.complete)) == ([], ["usage/0"])
+
+
+def test_so_many_partitions_and_sources_are_remembered() -> None:
+    many = {f"usage/{n}": 4.5 for n in range(PARTITION_LIMIT + 5)}
+    sources = (fed("usage", n, source=f"s{n}") for n in range(FED_LIMIT + 5))
+    record = a.play(began(tick(4, 13, many), *sources)).ledger.record
+    assert (len(record.complete), len(record.told), len(record.fed["usage"])) == (
+        PARTITION_LIMIT,
+        PARTITION_LIMIT,
+        FED_LIMIT,
+    )
+
+
+@pytest.mark.parametrize("input_", ["import", "forward/1", "repair:account:acme", "unknown"])
+def test_what_is_no_input_of_the_rule_set_feeds_nothing(input_: str) -> None:
+    assert a.play(began(fed(input_, 1))).ledger.record.fed == {}
+
+
+told = st.lists(
+    st.tuples(
+        st.sampled_from(["usage", "tick", "tick", "tick", "outage", "rules"]),
+        st.integers(0, 3),
+        st.integers(0, 24),
+    ),
+    max_size=60,
+)
+
+
+@given(told, st.integers(1, 3), st.integers(1, 7))
+def test_what_opens_when_depends_on_the_log_alone(
+    stories: list[tuple[str, int, int]], together: int, every: int
+) -> None:
+    """Judged at once, or in portions with snapshots in between: the same bytes."""
+    log, hour = began(), 12.0
+    for number, (kind, which, late) in enumerate(stories):
+        hour += {"tick": 0.15, "outage": 9}.get(kind, 0)
+        now = 4 + hour / 24
+        until = {f"{['usage', 'billing'][which % 2]}/{which // 2}": now - late / 24}
+        match kind:
+            case "usage":
+                one = fed("usage", number, account=f"a{which}", time=a.at(now, 0), source="app")
+                log.add(one, appended=a.at(now, 0))
+            case "rules":
+                names = (("usage",), ("usage", "billing"), (), ("billing",))[which]
+                log.add(rules(2 + number, *names))
+            case _:
+                log.each(*(tick(4, hour - n / 10, until) for n in (0, 1)))
+    eager = a.play(log)
+    lazy, store = Partition.begin(0, 1), dict[str, bytes]()
+    found: list[Alert] = []
+    for number, message in enumerate(log):
+        lazy.apply(*message)
+        lazy.judge(together)
+        if number % every == 0:
+            cut = lazy.cut()
+            store, found = a.store(store, cut), [*found, *cut.alerts]
+            lazy = Partition.restore(0, 1, store)
+    cut = a.settle(lazy, together).cut()
+    undisturbed = eager.cut()
+    assert a.store(store, cut) == a.store({}, undisturbed)
+    assert [*found, *cut.alerts] == undisturbed.alerts
