@@ -198,17 +198,18 @@ class Ownership:
             die(f"flush of partition {owned.number}", error)
 
     def part(self) -> None:
-        """Fold nothing more of what is owned, and send nothing more: it is about to be given up."""
+        """Fold and send nothing more, and load nothing more: all of it is about to be given up."""
+        self._generation += 1
+        for task in list(self._loading):
+            # One that ended while what is under way lands would begin to send again.
+            task.cancel()
         for owned in self.owned.values():
             owned.revoked = True
 
     async def revoke(self) -> None:
         """Stop running loads, write what is folded, and give every partition up."""
-        self._generation += 1
-        for task in list(self._loading):
-            task.cancel()
-        await asyncio.gather(*self._loading, return_exceptions=True)
         self.part()
+        await asyncio.gather(*self._loading, return_exceptions=True)
         await asyncio.gather(*(self._give_up(owned) for owned in list(self.owned.values())))
         self.assigned = frozenset()
         self._health.set("snapshots", False, "partitions are being reassigned")

@@ -17,16 +17,17 @@ _ANYBODY = (UsageRecorded, FeatureFailed, TouchRecorded)
 
 
 class Erased:
-    """Erased subjects by hash, each with the event time up to which it is forgotten."""
+    """Erased subjects by hash, each with the event time up to which it is forgotten.
+
+    Attributes:
+        any: Whether anything was ever erased; asked for every event.
+    """
 
     def __init__(self, until: dict[int, int] | None = None) -> None:
         """Begin with nothing erased, or with the record of a snapshot."""
         self._until = until or {}
         self._changed = False
-
-    def __bool__(self) -> bool:
-        """Tell whether anything was ever erased."""
-        return bool(self._until)
+        self.any = bool(until)
 
     def add(self, subject: str, until: int) -> bool:
         """Erase a subject; tell whether that is news, and no repetition of the same erasure.
@@ -42,12 +43,12 @@ class Erased:
         self._until[hashed] = until
         if len(self._until) > ERASED_LIMIT:
             del self._until[next(iter(self._until))]
-        self._changed = True
+        self._changed = self.any = True
         return True
 
     def until(self, subject: str) -> int:
         """Return the event time up to which a subject is forgotten, 0 for none."""
-        return self._until.get(_hash(subject), 0) if self._until else 0
+        return self._until.get(_hash(subject), 0) if self.any else 0
 
     def change(self) -> bytes | None:
         """Return the record, if it changed since the last call."""

@@ -72,27 +72,17 @@ class Folding:
         if account.owed and entry.origin is not None:
             account.settle_debt(entry.origin.offset, entry.origin.place)
             self._pending.accounts[subject] = account
-        if account.merged is not None and not isinstance(entry.event, AccountMerged):
+        if account.merged is None:
+            self._docket.bring_up(account)
+        elif not isinstance(entry.event, AccountMerged):
             self._forwards.send(at, entry, account.merged.into, "merged")
             return
         self._pending.accounts[subject] = account
-        if account.merged is None:
-            self._docket.bring_up(account)
-        moment = self._moment(account, entry)
-        try:
-            refused = self._take(account, entry, moment)
-        except (MemoryError, RecursionError):
-            raise
-        except Exception as error:
-            self._quarantine(account, at, error)
+        if isinstance(entry.event, AccountMerged) and not _leads(entry.event.into, account):
+            detail = f"data.into {entry.event.into!r} must be another account, and printable text"
+            self._pending.refuse_entry(at, "invalid", detail, entry)
             return
-        if refused is None:
-            self._folded(account, entry, moment, at)
-        elif refused == TOO_LATE:
-            self._pending.counts["rejected", TOO_LATE] += 1
-        else:
-            detail = f"{entry.event.__class__.__name__} was refused: {refused}"
-            self._pending.refuse_entry(at, refused, detail, entry)
+        self._take(account, at, entry)
 
     def repair(self, subject: str) -> None:
         """Let a quarantined account fold again; the entries that it has missed follow."""
@@ -109,28 +99,32 @@ class Folding:
         self._pending.accounts[subject] = account
         self._pending.counts["repaired", "subject"] += 1
 
-    def _moment(self, account: Account, entry: Entry) -> Moment:
-        time = entry.time
-        day = account.facts.profile.day_of(time) if entry.day is None else entry.day
-        oldest = account.judged + 1 - self._rules.current.history_days
-        return Moment(
+    def _take(self, account: Account, at: Place, entry: Entry) -> None:
+        """Take an entry into the facts of an account that folds."""
+        time, known = entry.time, account.facts
+        moment = Moment(
             time,
-            day,
+            known.profile.day_of(time) if entry.day is None else entry.day,
             self._ledger.record.clock,
             account.judged,
-            oldest,
+            account.judged + 1 - self._rules.current.history_days,
             entry.source,
-            account.facts.buckets,
+            known.buckets,
         )
-
-    def _take(self, account: Account, entry: Entry, moment: Moment) -> str | None:
-        """Take the entry into the facts, or the merge into the account; return why not."""
-        if not isinstance(entry.event, AccountMerged):
-            return facts.fold(account.facts, entry, moment)
-        into = entry.event.into
-        if into == account.id or not into.isprintable():
-            return "invalid"
-        return None
+        try:
+            refused = facts.fold(known, entry, moment)
+        except (MemoryError, RecursionError):
+            raise
+        except Exception as error:
+            self._quarantine(account, at, error)
+            return
+        if refused is None:
+            self._folded(account, entry, moment, at)
+        elif refused == TOO_LATE:
+            self._pending.counts["rejected", TOO_LATE] += 1
+        else:
+            detail = f"{entry.event.__class__.__name__} was refused: {refused}"
+            self._pending.refuse_entry(at, refused, detail, entry)
 
     def _folded(self, account: Account, entry: Entry, moment: Moment, at: Place) -> None:
         """Do what follows a fold: late days, zones, merges, rules woken by the event."""
@@ -200,3 +194,8 @@ class Folding:
         self._hold(account, at)
         self._pending.counts["quarantined", "fold"] += 1
         self._pending.failures.append(Failure(account.id, "", what))
+
+
+def _leads(into: str, account: Account) -> bool:
+    """Tell whether an account can live on under an id."""
+    return into != account.id and into.isprintable()

@@ -224,14 +224,14 @@ class Partition:
             detail = "the event is more than 10 minutes ahead of its append time"
             self._pending.refuse_entry(at, "future", detail, entry)
             return
-        if time < 0 or (entry.day or 0) < 0 or not all(map(str.isprintable, entry.subjects)):
+        if time < 0 or (entry.day or 0) < 0 or not "".join(entry.subjects).isprintable():
             detail = "time and day must not lie before 1970, subjects must be printable text"
             self._pending.refuse_entry(at, "invalid", detail, entry)
             return
         self.ledger.sightings.see(entry.source, time // HOUR_US)
         if entry.origin is not None:
             self._completeness.feed(entry.origin.input, entry.source)
-        spared = spare(entry, self.ledger.erased) if self.ledger.erased else entry
+        spared = spare(entry, self.ledger.erased) if self.ledger.erased.any else entry
         if spared is None:
             self.counts["dropped", "erased"] += 1
             return

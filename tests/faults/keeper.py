@@ -108,6 +108,10 @@ class Keeper:
         """Let its process go on."""
         self.send(signal.SIGCONT)
 
+    def ask(self) -> None:
+        """Let its process write into its log what every task of it waits for."""
+        self.send(signal.SIGUSR2)
+
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int | None:
         """End it for good; it has ten seconds.
 

@@ -209,9 +209,23 @@ def _become(order: dict[str, Any], parent: int) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for taken, given in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(taken, given)
+    signal.signal(signal.SIGUSR2, _tell_tasks)
     os.environ.clear()
     os.environ.update(order["environ"])
     sys.argv = ["ebbwatch", *order["argv"]]
+
+
+def _tell_tasks(*_: object) -> None:
+    """Write into the log where every task of the running loop waits."""
+    for task in asyncio.all_tasks():
+        print(f"task {task.get_name()}")
+        waiting: Any = task.get_coro()
+        while waiting is not None:
+            frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)
+            if frame is not None:
+                print(f"    {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
+            waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -331,6 +331,11 @@ class World:
         """
         await verifying.verify(self)
 
+    def ask(self) -> None:
+        """Let every service write down what it waits for: something has gone wrong."""
+        for keeper in self.keepers.values():
+            keeper.ask()
+
     async def stop(self) -> None:
         """End whatever still runs."""
         outcomes = await asyncio.gather(
@@ -356,6 +361,9 @@ async def opened(
         try:
             await world.start()
             yield world
+        except BaseException:
+            world.ask()
+            raise
         finally:
             await world.stop()
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -110,6 +110,10 @@ class World:
         self.configure(*channels)
         self.outbox = self.make_outbox()
 
+    def __iter__(self) -> Iterator[Held]:
+        """What is owned, whenever the outbox asks."""
+        return iter([self.held])
+
     def make_outbox(self) -> Outbox:
         """What a process begins with: nothing but the fold."""
         dispatch = Dispatch(
@@ -123,7 +127,7 @@ class World:
             jitter=lambda: 0.5,
         )
         return Outbox(
-            [self.held],
+            self,
             self.directory,
             dispatch,
             self,

@@ -16,7 +16,7 @@ from schemas.config import ChannelHealth
 from services.alerts.channels import Channel, Delivered, Outcome, Refused
 from tests.platform import eventually
 from tests.unit.alerts.builders import cleared, intended, raised, snoozed, worsened
-from tests.unit.alerts.outbox_world import World, channel, told
+from tests.unit.alerts.outbox_world import Held, World, channel, told
 
 ROOT = Path(__file__).parents[3]
 
@@ -338,6 +338,20 @@ async def test_what_is_given_up_is_not_begun_and_begins_when_it_comes_back() -> 
         world.outbox.folded(world.held, world.held.partition.cases.values())
         await world.closed()
     assert Counter(Counter(world.sent).values()) == {1: 5}
+
+
+async def test_what_waits_is_begun_anew_when_the_partition_is_taken_over_once_more() -> None:
+    refused = Refused("status 429", "", 0.3)
+    world = World(channel(), answer=lambda _channel, n: refused if n == 1 else Delivered(204))
+    async with world.running():
+        world.append(raised())
+        await eventually(lambda: len(world.notes) == 2, what="the first attempt to fail")
+        # By the same process, in which its second attempt waits already.
+        world.held.revoked = True
+        world.held = Held(world.held.partition)
+        world.outbox.folded(world.held, world.held.partition.cases.values())
+        await world.closed()
+    assert [told(one)[0] for one in world.notes] == ["intended", "failed", "delivered"]
 
 
 async def test_a_worse_alert_is_told_after_the_first_one_was() -> None:

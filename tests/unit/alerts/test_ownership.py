@@ -39,6 +39,9 @@ class Kept:
         await self.gate.wait()
         self.writes.append(([*records], [*rejects]))
 
+    async def close(self) -> None:
+        pass
+
 
 def owning(partition: Partition) -> tuple[Ownership, Owned, Kept]:
     """Return what owns a partition that was flushed just now, and is flushed every five minutes."""
@@ -130,6 +133,27 @@ async def test_who_comes_too_late_fences_nobody() -> None:
     owner._generation = 2
     await owner._own(1, 1)
     assert [*owner.owned] == [0]
+
+
+async def test_a_load_that_is_under_way_ends_as_soon_as_partitions_are_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate, loads = asyncio.Event(), Kept()
+
+    async def take_over() -> Partition:
+        await gate.wait()
+        return Partition.begin(1, 2)
+
+    monkeypatch.setattr(loads, "take_over", take_over, raising=False)
+    monkeypatch.setattr(module, "Store", lambda *_: loads)
+    owner, owned, _ = owning(Partition.begin(0, 1))
+    owner.assign([1])
+    await asyncio.sleep(0)
+    owner.part()
+    # Until what is sent just now has landed, some seconds may pass.
+    gate.set()
+    await eventually(lambda: not owner._loading, what="the load to end")
+    assert ([*owner.owned], owned.revoked) == ([0], True)
 
 
 async def test_whoever_waits_for_kafka_in_vain_says_for_what(

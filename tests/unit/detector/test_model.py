@@ -208,9 +208,9 @@ class PartitionModel(RuleBasedStateMachine):
 
     def _end(self) -> None:
         rounds = 0
-        while any(list(map(self._proceed, self.workers))):
+        while any(self._proceed(worker) for worker in self.workers):
             rounds += 1
-            assert rounds < 20, "forwards go round and round"
+            assert rounds < 40, "forwards go round and round"
         for worker in self.workers:
             worker.commit(self._deliver)
         recounts = [self._recount(number) for number in range(PARTITIONS)]

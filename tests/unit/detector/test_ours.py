@@ -15,7 +15,6 @@ from tests import builders as a
 from tests.unit.detector.views import began, counts
 
 NOTHING: dict[str, Any] = {"arr": {}, "spend": {}, "targets": {}, "left": {}, "deals": {}}
-NOBODY: dict[str, Any] = {"touches": {}, "two_way": {}, "left": None, "sentiments": {}}
 
 
 def shown(partition: Partition) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_an_account_is_shown_as_plain_json() -> None:
         "people": {"u1": "2026-01-05"},
         "usage": {"last_day": a.START + 1},
         "states": dict.fromkeys(("@people", "nothing", "usage"), "warming_up"),
-        "quarantine": None,
         "merged": None,
+        "quarantine": None,
         "rules_off": [],
     }

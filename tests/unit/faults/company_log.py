@@ -32,10 +32,19 @@ PARTITIONS = 3
 START = 1_772_450_000_000_000
 """2026-03-02, a Monday, 11:13 UTC."""
 
-STRANGERS = 5
+STRANGERS = 12
 """People of whom only few events name the account."""
 
-OFTEN = {"charge": 6, "contact": 6, "merged": 0.6, "usage": 40, "stranger": 12, "joined": 3}
+OFTEN = {
+    "profile": 30,
+    "charge": 6,
+    "contact": 6,
+    "merged": 0.6,
+    "usage": 40,
+    "stranger": 12,
+    "joined": 2,
+}
+"""Kinds that are to occur more often than in a load: accounts move from zone to zone."""
 
 
 class Message(NamedTuple):
@@ -70,7 +79,7 @@ class Owned:
         """Fold what is new, judging now and then; perhaps lose it all and begin anew."""
         for message in self.log[self.partition.stamp + 1 :]:
             self.partition.apply(*message)
-            self.partition.judge(rng.choice((1, 1, 60, 500)))
+            self.partition.judge(rng.choice((0, 0, 0, 1, 500)))
             self.unsent += self.partition.forwards()
 
     def commit(self) -> None:
@@ -276,9 +285,9 @@ def play(seed: int, steps: int = 25) -> Sim:
     for step in range(steps):
         if step > steps // 3:
             sim.mode = "live"
-        before, sim.now = sim.now, sim.now + rng.choice((HOUR, 5 * HOUR, DAY, DAY, 3 * DAY))
+        before, sim.now = sim.now, sim.now + rng.choice((HOUR, 5 * HOUR, 5 * HOUR, 5 * HOUR, DAY))
         sim.late = rng.choice((0, 0, 0, 8 * HOUR, 40 * HOUR))
-        sim.feed(rng.randrange(12), before)
+        sim.feed(rng.randrange(24), before)
         chance = rng.random()
         if chance < 0.1:
             sim.apply(content(rng))
