@@ -4,6 +4,9 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 
+HOOK = "hook"
+"""Name of the one channel."""
+
 SECRET = "whsec_" + base64.b64encode(b"a secret of the tests, 32 bytes.").decode()
 PEPPER = "a pepper of the tests' own, long enough"
 

@@ -32,12 +32,14 @@ class Noted:
     """What producers were told.
 
     Attributes:
+        sent: Events that ingest was ever sent.
         http: Events that ingest has accepted.
         records: Events by partition and offset of the input topic.
         refused: Reason and event of what ingest has refused, one by one.
         closed: How often ingest was closed (503) or did not answer.
     """
 
+    sent: list[Event] = field(default_factory=list)
     http: list[Event] = field(default_factory=list)
     records: dict[tuple[int, int], Event] = field(default_factory=dict)
     refused: list[tuple[str, Event]] = field(default_factory=list)
@@ -136,6 +138,7 @@ class Feeder:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         async with aiohttp.ClientSession(headers=headers, timeout=timeout) as client:
             for batch in batches:
+                self._noted.sent += batch
                 paced = asyncio.ensure_future(asyncio.sleep(len(batch) * POSTERS / rate))
                 while not await self._accepted(client, batch):
                     self._noted.closed += 1

@@ -19,7 +19,7 @@ from schemas.cloudevents import Incoming
 from schemas.envelope import encode_entry
 from schemas.events import ClockTicked, RulesApplied
 from services.ingest.entries import admit
-from tests.faults.load import Sent
+from tests.faults.load import Event, Sent
 
 HOUR = 3_600_000_000
 TRY_AGAIN_SECONDS = 0.1
@@ -34,6 +34,7 @@ class Lapse:
         partitions: Its partition count.
         rules: Number and content of the rule set in force.
         inputs: Input partitions, as `input/partition`, that are told to be complete.
+        noted: Takes every event that is written.
         step: Time between two ticks.
     """
 
@@ -44,6 +45,7 @@ class Lapse:
         partitions: int,
         rules: tuple[int, str],
         inputs: Sequence[str],
+        noted: list[Event],
         step: timedelta = timedelta(hours=2),
     ) -> None:
         self._kafka = kafka
@@ -51,6 +53,7 @@ class Lapse:
         self._partitions = partitions
         self._rules = rules
         self._inputs = inputs
+        self._noted = noted
         self._step = step
         self._ticks = 0
         self._share = 0.0
@@ -99,6 +102,7 @@ class Lapse:
             assert isinstance(admitted, list), admitted
             for number, entry in admitted:
                 found[number].append(entry)
+            self._noted.append(one.event)
             seen[incoming.source].add((incoming.time or micros) // HOUR)
         self._ticks += 1
         tick = ClockTicked(

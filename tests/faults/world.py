@@ -70,6 +70,8 @@ class World:
         noted: What producers were told.
         exits: How processes ended, in order.
         refused: Reasons for which ingest may refuse what is fed; none of a good load.
+        only_fed: Whether nothing came into the log but what was fed; False for an import.
+        horizon: Ids that the detector remembers per channel; None for more than any run has.
         due: Accounts that must have got one alert `payment-failed`, whatever happens.
         key: API key of every source.
         rules: Number and content of the rule set in force.
@@ -104,6 +106,8 @@ class World:
         self.exits: list[Exit] = []
         self.noted = Noted()
         self.refused: set[str] = set()
+        self.only_fed = True
+        self.horizon: int | None = None
         self.due: list[str] = []
         self.key = ""
         self.rules = (0, "")
@@ -147,7 +151,9 @@ class World:
 
     async def configure(self) -> RuleSetRecord:
         """Put the company's files in force."""
-        folder = company.write(self.folder, {INPUT: self.input_topic}, {"hook": self.receiver.url})
+        folder = company.write(
+            self.folder, {INPUT: self.input_topic}, {company.HOOK: self.receiver.url}
+        )
         self.deployment.environ["EBBWATCH_CONFIG_DIR"] = str(folder)
         read = read_company(folder, formats())
         assert isinstance(read, Company), read
@@ -317,7 +323,9 @@ class World:
         assert not self.replicas("ingest"), "ingest ticks of today would end the time-lapse"
         inputs = [f"{INPUT}/{number}" for number in range(INPUT_PARTITIONS)]
         events = self.topic(topics.EVENTS)
-        return lapse.Lapse(self.kafka, events, self.partitions, self.rules, inputs, step)
+        return lapse.Lapse(
+            self.kafka, events, self.partitions, self.rules, inputs, self.noted.sent, step
+        )
 
     async def settle(self, within: float = 60.0) -> None:
         """Wait until everything is folded, written and delivered; nothing runs any more then."""

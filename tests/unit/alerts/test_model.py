@@ -155,6 +155,14 @@ class ServiceModel(RuleBasedStateMachine):
         self.world.hand_over(to, told)
         self.some_turns(turns)
 
+    @rule(told=alerts, turns=st.lists(st.integers(1, 60), min_size=1, max_size=4))
+    def it_comes_and_goes_while_something_is_sent(self, told: LogRecord, turns: list[int]) -> None:
+        self.world.endpoints.planned["crm"].append("slow")
+        self.world.endpoints.planned["log"].append("asks for time")
+        self.rules_speak_and_it_is_told([told], 40)
+        for some in turns:
+            self.the_partition_is_given_away(self.world.owner or 0, True, some)
+
     @rule(place=places, records=st.integers(1, 30))
     def some_of_the_log_is_read_once_more(self, place: int, records: int) -> None:
         self.world.replicas[place].reader.go_back(records)
