@@ -52,9 +52,8 @@ class AlertLog:
             AlertsUnavailable: Kafka does not answer any more.
         """
         try:
-            ends = await asyncio.wait_for(
-                self._consumer.end_offsets(self._partitions), DEADLINE_SECONDS
-            )
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                ends = await self._consumer.end_offsets(self._partitions)
             silent_at = asyncio.get_running_loop().time() + DEADLINE_SECONDS
             while await self._behind(ends):
                 batch = await self._poll()
@@ -110,7 +109,8 @@ async def opened(kafka: str, prefix: str) -> AsyncIterator[AlertLog]:
     )
     try:
         try:
-            partitions = await asyncio.wait_for(_find(consumer, topic), DEADLINE_SECONDS)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                partitions = await _find(consumer, topic)
         except (KafkaError, TimeoutError, OSError) as error:
             raise AlertsUnavailable(
                 f"Kafka at {kafka} does not answer within {DEADLINE_SECONDS:g} s "
@@ -120,7 +120,8 @@ async def opened(kafka: str, prefix: str) -> AsyncIterator[AlertLog]:
         yield AlertLog(consumer, partitions)
     finally:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(consumer.stop(), _STOP_SECONDS)
+            async with asyncio.timeout(_STOP_SECONDS):
+                await consumer.stop()
 
 
 async def _find(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:

@@ -167,7 +167,8 @@ class ConfigLog:
     async def _bounded(self, work: Coroutine[None, None, Outcome]) -> Outcome:
         """Give up at the deadline, and say what each failure means."""
         try:
-            return await asyncio.wait_for(work, self._deadline)
+            async with asyncio.timeout(self._deadline):
+                return await work
         except TopicAuthorizationFailedError as error:
             raise ConfigUnavailable(f"access to topic {self._topic} is denied") from error
         except (KafkaError, TimeoutError, OSError) as error:
@@ -222,4 +223,5 @@ def _offset(sent: asyncio.Future[RecordMetadata]) -> int | None:
 async def _stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     """Close a client; one whose broker is away may wait for it for ever."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(client.stop(), _STOP_SECONDS)
+        async with asyncio.timeout(_STOP_SECONDS):
+            await client.stop()

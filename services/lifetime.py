@@ -10,6 +10,9 @@ from services.runtime import ConfigurationError, ExitCode, PortTaken, die, get_l
 STOP_SECONDS: Final = 7.0
 """A supervisor kills after 7.5 s, and Python itself needs a moment to end."""
 
+CANCEL_AGAIN_SECONDS: Final = 1.0
+"""What a task does as it ends takes less, but for what must not be waited for."""
+
 _log = get_logger(__name__)
 
 
@@ -71,10 +74,14 @@ async def lasting(name: str, work: Coroutine[Any, Any, None], stopping: Callable
 
 
 async def end(task: asyncio.Task[None] | None) -> None:
-    """Cancel a task and wait until it has ended; None is ended already."""
-    if task is not None:
+    """Cancel a task until it has ended; None is ended already.
+
+    Once is not enough: until Python 3.12 `asyncio.wait_for` loses a cancellation that comes as its
+    work ends, and redis-py sends every command through it. The task would run on for ever.
+    """
+    while task is not None and not task.done():
         task.cancel()
-        await asyncio.wait({task})
+        await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def _edge(where: str, work: Coroutine[None, None, None]) -> None:

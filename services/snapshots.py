@@ -164,9 +164,8 @@ async def load(
     await consumer.start()
     failpoints.reach("snapshot.load")
     try:
-        return await asyncio.wait_for(
-            _read(consumer, TopicPartition(topic, partition), remains), LOAD_SECONDS
-        )
+        async with asyncio.timeout(LOAD_SECONDS):
+            return await _read(consumer, TopicPartition(topic, partition), remains)
     except TimeoutError as error:
         raise LoadTooSlow(
             f"{topic} partition {partition} was not read within {LOAD_SECONDS:.0f} s"
@@ -245,7 +244,8 @@ def _take(found: dict[str, bytes], messages: Sequence[object]) -> None:
 
 async def _appended(consumer: AIOKafkaConsumer, at: TopicPartition, offset: int) -> int:
     consumer.seek(at, offset)
-    message = await asyncio.wait_for(consumer.getone(at), LOAD_SECONDS)
+    async with asyncio.timeout(LOAD_SECONDS):
+        message = await consumer.getone(at)
     return int(message.timestamp) * 1000
 
 

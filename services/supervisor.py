@@ -180,7 +180,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     # Its session as a whole: a grandchild left behind would keep port and pipe.
     with contextlib.suppress(ProcessLookupError, TimeoutError):
         os.killpg(process.pid, signal.SIGTERM)
-        await asyncio.wait_for(_exited(process.pid), GRACE_SECONDS)
+        async with asyncio.timeout(GRACE_SECONDS):
+            await _exited(process.pid)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()

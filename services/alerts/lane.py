@@ -79,4 +79,5 @@ class Lane:
             if wait <= 0:
                 return heapq.heappop(self._waiting)[2]
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), min(wait, LONGEST_WAIT_SECONDS))
+                async with asyncio.timeout(min(wait, LONGEST_WAIT_SECONDS)):
+                    await self._woken.wait()

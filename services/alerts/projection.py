@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from aiokafka.errors import KafkaError
 
 from schemas.accounts import AccountDays, AccountSummary
+from services import lifetime
 from services.alerts.accounts import Accounts
 from services.alerts.backlog import Backlog, Display
 from services.alerts.cases.case import Answer
@@ -112,8 +113,7 @@ class Projection:
         """Write no more."""
         self._stopping = True
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait({self._running})
+            await lifetime.end(self._running)
             # Told last, or what went wrong meanwhile would be held against us for ever.
             self._watch.view_away(self._partition.number, "")
 
@@ -189,7 +189,8 @@ class Projection:
             whole = self._rebuilding is None
             self._watch.view_away(self._partition.number, "" if whole else "it is being rebuilt")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), BEAT_SECONDS)
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._woken.wait()
 
     async def _lose(self, error: Exception) -> None:
         """Claim the view anew, and rebuild it: whoever had it meanwhile may know less."""
@@ -256,8 +257,7 @@ class Projection:
     async def _end_rebuild(self) -> None:
         if self._rebuilding is not None:
             rebuilding, self._rebuilding = self._rebuilding, None
-            rebuilding.cancel()
-            await asyncio.wait({rebuilding})
+            await lifetime.end(rebuilding)
             if not rebuilding.cancelled():
                 # Looked at, or asyncio reports it: whatever went wrong, it is begun anew.
                 rebuilding.exception()

@@ -69,8 +69,10 @@ async def fetch(kafka: str, places: Iterable[Place]) -> dict[Place, Original]:
         max_partition_fetch_bytes=FETCH_BYTES,
     )
     try:
-        existing = await asyncio.wait_for(partition_counts(kafka), SILENT_SECONDS)
-        await asyncio.wait_for(consumer.start(), SILENT_SECONDS)
+        async with asyncio.timeout(SILENT_SECONDS):
+            existing = await partition_counts(kafka)
+        async with asyncio.timeout(SILENT_SECONDS):
+            await consumer.start()
         for part, offsets in wanted.items():
             if part.partition < existing.get(part.topic, 0):
                 found |= await _fetch(consumer, part, offsets)

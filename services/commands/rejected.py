@@ -212,7 +212,8 @@ async def opened(kafka: str, prefix: str, since: datetime) -> AsyncIterator[Reje
 
 async def _within(work: Awaitable[Outcome], kafka: str = "") -> Outcome:
     try:
-        return await asyncio.wait_for(work, DEADLINE_SECONDS)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return await work
     except (KafkaError, TimeoutError, OSError) as error:
         where = f" at {kafka}" if kafka else ""
         raise RejectsAway(

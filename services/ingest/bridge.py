@@ -135,7 +135,8 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     async def _existing(self) -> frozenset[str]:
         """Return the input topics to read: configured, there, and in order."""

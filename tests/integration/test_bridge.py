@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas.envelope import Origin
@@ -45,6 +46,10 @@ async def check(ingest: Process, name: str) -> dict[str, object]:
     return found
 
 
+async def rejects(ours: Deployment) -> list[ConsumerRecord]:
+    return [each for part in await ours.read("rejects.v1") for each in part]
+
+
 async def test_records_in_every_mode_arrive_with_their_origin_and_poison_is_set_aside(
     ours: Deployment,
 ) -> None:
@@ -67,7 +72,7 @@ async def test_records_in_every_mode_arrive_with_their_origin_and_poison_is_set_
         ("binary", Origin("gateway", 0, 2, 0)),
         ("structured", Origin("gateway", 0, 3, 0)),
     ]
-    kept = [each for part in await ours.read("rejects.v1") for each in part]
+    kept = await eventually(lambda: rejects(ours), what="the poison in rejects.v1")
     (reject,) = [msgspec.json.decode(each.value, type=Reject) for each in kept]
     place = (reject.topic, reject.partition, reject.offset, reject.raw, reject.reason)
     assert place == (topic, 0, 1, b"poison", "broken_json")

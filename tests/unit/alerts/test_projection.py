@@ -342,3 +342,16 @@ async def test_a_partition_that_was_given_up_is_held_against_nobody(desk: Desk) 
     await desk.projection.stop()
     desk.server.connected = True
     assert desk.away[-1] == ""
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_an_end_that_comes_just_as_something_is_folded_is_heard(
+    desk: Desk, turns: int
+) -> None:
+    desk.projection.start(-1)
+    await eventually(lambda: desk.whole)
+    desk.fold(raised())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await desk.projection.stop()
