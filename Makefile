@@ -10,9 +10,11 @@ JARS := .ebbwatch/kafka/.stamp
 BESIDE := .ebbwatch/.tests-stamp
 # With a Kafka of one's own neither Java nor Maven is asked for.
 DEMO_KAFKA = $(if $(EBBWATCH_KAFKA),,$(JARS))
+# Two processes, a file of tests in one of them: most tests wait for services and not for a core.
+WHOLE = -n 2 --dist loadfile --no-loadscope-reorder --doctest-modules schemas services tests
 TEST_KAFKA = $(if $(EBBWATCH_TEST_KAFKA),,$(JARS))
 
-.PHONY: help install fmt lint types floors test check demo bench faults schemas lock
+.PHONY: help install fmt lint types floors test check demo bench faults sabotage schemas lock
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -33,7 +35,7 @@ floors: $(VENV) ## which module may import which (import-linter)
 	.venv/bin/lint-imports
 
 test: $(VENV) $(TEST_KAFKA) $(BESIDE) ## all tests and examples; some of them: make test ARGS=tests/unit
-	$(PYTHON) -m pytest $(or $(ARGS),--doctest-modules schemas services tests)
+	$(PYTHON) -m pytest $(or $(ARGS),$(WHOLE))
 
 check: $(VENV) $(TEST_KAFKA) $(BESIDE) ## the gate: lint, types, floors, test
 	@for gate in lint types floors test; do \
@@ -50,6 +52,9 @@ bench: $(VENV) $(TEST_KAFKA) ## figures, one JSON line each, beside plain Faust 
 faults: $(VENV) $(JARS) ## break everything: make faults SEEDS=3 SCENARIO=NAME SEED=17
 	@$(PYTHON) -m tests.faults --seeds $(or $(SEEDS),1) \
 	  $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SEED),--seed $(SEED))
+
+sabotage: $(VENV) $(JARS) ## plausible wrong versions, each of which the suite must catch
+	@$(PYTHON) -m tests.faults.sabotage $(ARGS)
 
 schemas: $(VENV) ## generate schemas/json from the code
 	$(PYTHON) -m schemas.generate

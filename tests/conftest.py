@@ -16,6 +16,11 @@ from tests.platform import local_kafka, local_valkey
 # Read before the environment is cleared: a setting of the shell must not steer a test.
 TEST_KAFKA = os.environ.get("EBBWATCH_TEST_KAFKA")
 SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().getrandbits(32))
+# The processes of a parallel run are started with this environment: one seed for all of them.
+os.environ["TEST_SEED"] = str(SEED)
+
+SLOW = ("tests/integration/test_faults.py", "tests/integration/", "tests/browser/")
+"""What waits for other processes; begun last, it would be waited for at the end."""
 
 for name in [name for name in os.environ if name.startswith("EBBWATCH_")]:
     del os.environ[name]
@@ -28,6 +33,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--hypothesis-seed", default=None) is None:
         # Hypothesis declares it with its first value only.
         core.global_force_seed = SEED  # type: ignore[assignment]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _begun(item.nodeid))
+
+
+def _begun(name: str) -> int:
+    return next((n for n, start in enumerate(SLOW) if name.startswith(start)), len(SLOW))
 
 
 def pytest_report_header() -> str:

@@ -22,7 +22,7 @@ import pytest
 from services import local
 from services.local_kafka import Kafka
 from services.runtime import ExitCode
-from tests.bench import desk, detector_alone, http_batches, input_to_state
+from tests.bench import desk, detector_alone, http_batches, input_to_state, recovery
 from tests.bench.beside import measure_peer
 from tests.bench.figure import BenchError, Figure, Setting, tell
 from tests.platform import JARS, free_ports
@@ -36,6 +36,7 @@ FIGURES: Final[Mapping[str, Callable[[Setting], Awaitable[Figure]]]] = {
     detector_alone.NAME: detector_alone.measure,
     http_batches.NAME: http_batches.measure,
     desk.NAME: desk.measure,
+    recovery.NAME: recovery.measure,
 }
 
 

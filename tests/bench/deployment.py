@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -14,7 +15,6 @@ from services import topic_admin
 from services.commands.keys import create_key
 from services.company import shipped
 from services.config_log import ConfigLog
-from services.settings import SERVICES
 from tests.bench.figure import Setting
 from tests.bench.filling import INPUT
 from tests.bench.load import PARTITIONS, SOURCE
@@ -49,7 +49,7 @@ class Deployment:
         self._kafka_pid = setting.kafka_pid
         self._folder = setting.folder / name
         self._folder.mkdir()
-        self._ports = {name: free_port() for name in SERVICES}
+        self._ports: defaultdict[str, int] = defaultdict(free_port)
         self._redis_url = redis_url
         self._config = ConfigLog(self.kafka, self.prefix)
 
@@ -73,10 +73,22 @@ class Deployment:
         """Return an API key for every source."""
         return await create_key(self._config, PEPPER, "*", "bench")
 
-    def launch(self, service: str) -> Process:
-        """Start a service and do not wait for it."""
-        process = start(service, ["-m", f"services.{service}"], self._environment(), self._folder)
-        self.processes[service] = process
+    def launch(self, name: str, **settings: str) -> Process:
+        """Start a service and do not wait for it.
+
+        Args:
+            name: The service, or `detector-1` for a second one.
+            settings: Variables beside those of every service.
+        """
+        service, _, _ = name.partition("-")
+        environ = {
+            **self._environment(),
+            f"EBBWATCH_{service.upper()}_PORT": str(self._ports[name]),
+            "EBBWATCH_DETECTOR_DATA_DIR": str(self._folder / name),
+            **settings,
+        }
+        process = start(name, ["-m", f"services.{service}"], environ, self._folder)
+        self.processes[name] = process
         return process
 
     async def ready(self, service: str) -> float:
@@ -125,12 +137,8 @@ class Deployment:
             "EBBWATCH_PARTITIONS": str(PARTITIONS),
             "EBBWATCH_SECRET_KEY": PEPPER,
             "EBBWATCH_LOG_LEVEL": "warning",
-            "EBBWATCH_INGEST_PORT": str(self._ports["ingest"]),
             "EBBWATCH_INGEST_TICK_SECONDS": str(TICK_SECONDS),
-            "EBBWATCH_DETECTOR_PORT": str(self._ports["detector"]),
             "EBBWATCH_DETECTOR_FLUSH_SECONDS": str(FLUSH_SECONDS),
-            "EBBWATCH_DETECTOR_DATA_DIR": str(self._folder / "detector"),
-            "EBBWATCH_ALERTS_PORT": str(self._ports["alerts"]),
             "EBBWATCH_REDIS_URL": self._redis_url,
         }
 

@@ -108,7 +108,7 @@ class Desk:
         """Let a contact leave; return after how long the API showed it, seconds."""
         account = f"probe_{next(self._numbers):06d}"
         told = self._told[account] = asyncio.Event()
-        await self.post(_leaving(account), "cloudevents")
+        await self.post(leaving(account), "cloudevents")
         accepted = time.monotonic()
         end = accepted + LOST_SECONDS
         while not await self._shows(account, told):
@@ -193,7 +193,8 @@ async def _probe_until(desk: Desk, loading: "asyncio.Task[float]") -> list[float
     return [probe.result() for probe in probes]
 
 
-def _leaving(account: str) -> bytes:
+def leaving(account: str) -> bytes:
+    """Return the CloudEvent of a champion who leaves, which raises one alert at once."""
     return msgspec.json.encode(
         {
             "specversion": "1.0",

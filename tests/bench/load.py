@@ -67,6 +67,21 @@ def events(number: int) -> Iterator[Event]:
         yield Event(account, partition_of(account, PARTITIONS), at // DAY_US, quantity, body)
 
 
+def one_each(accounts: int) -> Iterator[Event]:
+    """Yield one event of each of many accounts, in order of time.
+
+    Args:
+        accounts: How many, >= 1.
+    """
+    ids = random.Random(SEED)
+    start = time.time_ns() // 1000 - SPAN_US
+    for place in range(accounts):
+        account = f"acct_{place:06d}"
+        at = start + SPAN_US * place // accounts
+        body = _body(f"{ids.getrandbits(128):032x}", account, at, 1, place % PEOPLE)
+        yield Event(account, partition_of(account, PARTITIONS), at // DAY_US, 1, body)
+
+
 def recount(found: Iterable[Event]) -> Counts:
     """Count events in plain Python."""
     counts: Counts = Counter()
