@@ -14,7 +14,7 @@ DEMO_KAFKA = $(if $(EBBWATCH_KAFKA),,$(JARS))
 WHOLE = -n 2 --dist loadfile --no-loadscope-reorder --doctest-modules schemas services tests
 TEST_KAFKA = $(if $(EBBWATCH_TEST_KAFKA),,$(JARS))
 
-.PHONY: help install fmt lint types floors test check demo bench faults sabotage schemas lock
+.PHONY: help install fmt lint types floors test check demo bench faults sabotage fuzz schemas lock
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -53,8 +53,13 @@ faults: $(VENV) $(JARS) ## break everything: make faults SEEDS=3 SCENARIO=NAME S
 	@$(PYTHON) -m tests.faults --seeds $(or $(SEEDS),1) \
 	  $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SEED),--seed $(SEED))
 
-sabotage: $(VENV) $(JARS) ## plausible wrong versions, each of which the suite must catch
-	@$(PYTHON) -m tests.faults.sabotage $(ARGS)
+sabotage: $(VENV) $(JARS) ## break the code on purpose; the suite must notice: make sabotage NAME=...
+	@$(PYTHON) -m tests.faults.sabotage $(NAME)
+
+fuzz: $(VENV) $(TEST_KAFKA) ## bad input for longer: make fuzz SECONDS=3600 TARGET=NAME
+	@$(PYTHON) -m tests.fuzz $(TARGET) --seconds $(or $(SECONDS),600)
+	@$(if $(TARGET),,FUZZ_EXAMPLES=200 $(PYTHON) -m pytest -q tests/fuzz/test_bounds.py \
+	  tests/integration/test_bad_input.py)
 
 schemas: $(VENV) ## generate schemas/json from the code
 	$(PYTHON) -m schemas.generate

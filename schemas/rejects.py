@@ -13,7 +13,7 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         reason: A code, the label of the metric.
         detail: What is wrong, for a person.
         raw: The refused bytes (base64 in JSON), cut at 64 kB.
-        field: The field at fault.
+        field: The field at fault; of the detector's, the subject that refused the entry.
         source: The event's source, or the name of the input.
         topic: The topic it was read from; empty over HTTP.
         partition: The partition of that topic; None over HTTP.

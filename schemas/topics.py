@@ -59,7 +59,14 @@ def _config(**settings: str) -> MappingProxyType[str, str]:
 MESSAGE_LIMIT: Final = 2 * 1024 * 1024
 """Bytes of one message; the records of a snapshot are meant to stay below 256 kB."""
 
+_BROKERS_CLOCK = {"message_timestamp_type": "LogAppendTime"}
+"""Records bear the broker's time, not their writer's: Kafka refuses what is an hour ahead of its
+own, so that a worker whose clock is wrong could write no snapshot. It also tells the detector a
+record that comes from the future.
+"""
+
 _COMPACT = {
+    **_BROKERS_CLOCK,
     "max_message_bytes": str(MESSAGE_LIMIT),
     "cleanup_policy": "compact",
     "min_compaction_lag_ms": "0",
@@ -75,8 +82,8 @@ EVENTS = Topic(
     config=_config(
         cleanup_policy="delete",
         retention_ms=_retain(timedelta(days=14)),
-        message_timestamp_type="LogAppendTime",
         max_message_bytes=str(2 * BYTE_LIMIT),
+        **_BROKERS_CLOCK,
     ),
     producers=("ingest", "detector", "alerts"),
     consumers=("detector",),
@@ -105,7 +112,9 @@ ALERTS = Topic(
     holds="the alert log: what rules raise, what people do, what channels answer",
     key="account",
     partitioned=True,
-    config=_config(cleanup_policy="delete", retention_ms=_retain(timedelta(days=400))),
+    config=_config(
+        cleanup_policy="delete", retention_ms=_retain(timedelta(days=400)), **_BROKERS_CLOCK
+    ),
     producers=("detector", "alerts"),
     consumers=("alerts",),
     schema=LogRecord,
@@ -142,7 +151,9 @@ REJECTS = Topic(
     holds="every refusal: raw bytes, reason, where from",
     key="source",
     partitioned=True,
-    config=_config(cleanup_policy="delete", retention_ms=_retain(timedelta(days=14))),
+    config=_config(
+        cleanup_policy="delete", retention_ms=_retain(timedelta(days=14)), **_BROKERS_CLOCK
+    ),
     producers=("ingest", "detector", "alerts"),
     consumers=("cli",),
     schema=Reject,

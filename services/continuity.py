@@ -1,10 +1,37 @@
-"""Whether a log continues a snapshot: what whoever takes a partition over asks first."""
+"""Whether a log continues a snapshot, and that is all there: what a new owner asks first."""
 
 from services.snapshots import Bounds
 
 
 class CannotOwn(Exception):
     """A partition must not be run as it is: a hole in the log, or another partition count."""
+
+
+def unusable(snapshots: str, number: int, fault: str, remedy: str) -> CannotOwn:
+    """Return the refusal of a snapshot that is not what was written.
+
+    Args:
+        snapshots: Name of the snapshot's topic, such as `state.v1`.
+        number: The partition.
+        fault: What is wrong with it.
+        remedy: What else may be done than restore it.
+    """
+    return CannotOwn(
+        f"{snapshots} partition {number} cannot be used: {fault}. Nothing runs on a part of a "
+        f"snapshot: restore the topic as it was, or {remedy}"
+    )
+
+
+def emptied(held: Bounds) -> str | None:
+    """Return what is wrong with a snapshot without records, if anything ever was in it.
+
+    Args:
+        held: What the snapshot's partition holds. That records were once written there does not
+            show in its end: they may have been of a transaction that did not come to pass.
+    """
+    if held.start == 0:
+        return None
+    return f"it begins at offset {held.start} and has no record: what was in it was deleted"
 
 
 def check_count(log: str, topic: int, snapshot: int, setting: int) -> None:

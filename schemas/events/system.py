@@ -9,7 +9,12 @@ from msgspec import Meta
 from .fields import Fields, Id, Text
 
 Micros = Annotated[int, Meta(ge=0, description="Microseconds since 1970-01-01 UTC.")]
-Hour = Annotated[int, Meta(ge=0, description="Hours since 1970-01-01 UTC.")]
+Hour = Annotated[int, Meta(description="Hours since 1970-01-01 UTC.")]
+"""Any number: one that cannot be is passed over, and takes no tick with it."""
+
+Subject = Annotated[
+    str, Meta(min_length=1, max_length=220, description="Such as `account:` and the account's id.")
+]
 
 
 class ClockTicked(Fields, frozen=True, tag="clock.ticked"):
@@ -51,9 +56,12 @@ class LevelAccepted(Fields, frozen=True, tag="level.accepted"):
 
 
 class SubjectRepaired(Fields, frozen=True, tag="subject.repaired"):
-    """A quarantined subject folds again; its held entries follow."""
+    """A quarantined subject folds again; its held entries follow.
 
-    subject: Id
+    With the origin of a held entry it comes in that one's place, which cannot follow any more.
+    """
+
+    subject: Subject
 
 
 class AccountErased(Fields, frozen=True, tag="account.erased"):

@@ -123,7 +123,9 @@ class Display:
                 yield found
 
     def answers(self) -> Iterator[ActionAnswer]:
-        """Yield the newest verdicts of every case."""
+        """Yield the newest verdicts of every case, and those on cases that there were not."""
+        for answer in self._partition.turned_away():
+            yield showing.answer_shown(answer)
         for case in list(self._partition.cases.values()):
             for answer in list(case.answers.values()):
                 yield showing.answer_shown(answer)

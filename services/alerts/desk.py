@@ -1,6 +1,7 @@
 """Where people's actions go: into the log; the verdict of the case's owner comes by the view."""
 
 import asyncio
+import contextlib
 from typing import Final, Protocol
 
 from schemas.cases import Action
@@ -57,17 +58,20 @@ class Desk:
             LogAway: The log did not take it in time; to repeat it with the same id is safe.
         """
         await self._log.append(action, APPEND_SECONDS)
-        pending = ActionAnswer(id=action.id, account=action.case, status="pending")
-        try:
+        found: ActionAnswer | None = None
+        with contextlib.suppress(TimeoutError, ViewAway):
             async with asyncio.timeout(self._seconds):
-                return await self._verdict(action)
-        except (TimeoutError, ViewAway):
-            return pending
+                found = await self._verdict(action)
+        return found or ActionAnswer(id=action.id, account=action.case, status="pending")
 
-    async def _verdict(self, action: Action) -> ActionAnswer:
-        looks = iter(LOOKS_SECONDS)
-        while True:
+    async def _verdict(self, action: Action) -> ActionAnswer | None:
+        looks, clock = iter(LOOKS_SECONDS), asyncio.get_running_loop().time
+        until = clock() + self._seconds
+        # By the clock as well: until Python 3.12 redis-py may lose the cancellation by which a
+        # timeout ends what it bounds, and it comes only once.
+        while clock() < until:
             found = await self._view.answer(action.id, action.case)
             if found is not None:
                 return found
             await asyncio.sleep(next(looks, LOOKS_SECONDS[-1]))
+        return None

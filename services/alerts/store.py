@@ -10,9 +10,11 @@ import msgspec
 
 from schemas import topics
 from schemas.rejects import Reject
+from services.alerts.cases.ledger import KEY
 from services.alerts.cases.partition import Partition
 from services.alerts.settings import AlertsSettings
-from services.continuity import CannotOwn, check, check_count
+from services.continuity import CannotOwn, check, check_count, emptied, unusable
+from services.footprint import Footprint
 from services.snapshots import Bounds, LoadTooSlow, Record, SnapshotWriter, bounds, load
 
 ANSWER_SECONDS: Final = 30.0
@@ -49,6 +51,7 @@ class Store:
     def __init__(self, settings: AlertsSettings, number: int) -> None:
         self.names = Names.of(settings.prefix)
         self.number = number
+        self._footprint = Footprint({}, KEY)
         self._settings = settings
         self._writer = SnapshotWriter(
             settings.kafka, f"{settings.prefix}{topics.CASES.name}-{number}"
@@ -66,8 +69,13 @@ class Store:
         async with answering(f"the producer of {self.names.cases} partition {number}"):
             await self._writer.start()
         snapshot = await load(settings.kafka, self.names.cases, number)
+        if not snapshot:
+            async with answering(f"{self.names.cases} partition {number}"):
+                fault = emptied(await bounds(settings.kafka, self.names.cases, number, -1))
+            if fault is not None:
+                raise _unusable(number, fault)
         # In a thread: heartbeats and requests do not wait for a second of decoding.
-        partition = await asyncio.to_thread(_restored, number, settings.partitions, snapshot)
+        partition = await asyncio.to_thread(self._restored, snapshot)
         async with answering(f"{self.names.alerts} partition {number}"):
             log = await bounds(settings.kafka, self.names.alerts, number, partition.stamp)
         _check(partition, log, settings.partitions)
@@ -86,9 +94,21 @@ class Store:
             services.snapshots.Fenced: If somebody else owns the partition now.
         """
         names, number = self.names, self.number
-        written = [Record(names.cases, number, key, value) for key, value in records]
+        cases = self._footprint.seal([*records])
+        written = [Record(names.cases, number, key, value) for key, value in cases]
         written += [Record(names.rejects, None, one.source, _encode(one)) for one in rejects]
         await self._writer.write(written)
+
+    def _restored(self, snapshot: dict[str, bytes]) -> Partition:
+        try:
+            partition = Partition.restore(self.number, self._settings.partitions, snapshot)
+        except ValueError as error:
+            raise _unusable(self.number, str(error)) from error
+        self._footprint = Footprint(snapshot, KEY)
+        fault = self._footprint.fault(snapshot, partition.seal)
+        if fault is not None:
+            raise _unusable(self.number, fault)
+        return partition
 
     async def close(self) -> None:
         """Give the partition up."""
@@ -126,8 +146,9 @@ def _check(partition: Partition, log: Bounds, partitions: int) -> None:
     )
 
 
-def _restored(number: int, partitions: int, snapshot: dict[str, bytes]) -> Partition:
-    try:
-        return Partition.restore(number, partitions, snapshot)
-    except ValueError as error:
-        raise CannotOwn(f"cases.v1 partition {number} cannot be used: {error}") from error
+def _unusable(number: int, fault: str) -> CannotOwn:
+    remedy = (
+        f"delete it and run `ebbwatch topics apply`: as long as {topics.ALERTS.name} begins at "
+        "offset 0, all cases are folded anew from it"
+    )
+    return unusable(topics.CASES.name, number, fault, remedy)

@@ -2,21 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
-from schemas import topics
-from schemas.envelope import Entry, Origin, account, decode, encode_entry
-from schemas.events import SubjectRepaired
+from schemas.envelope import account
 from services.commands.state import load_partition
-from services.commands.terminal import fail, printable_lines, read_settings
+from services.commands.terminal import ask_kafka, fail, printable, printable_lines, read_settings
 from services.settings import ServiceSettings
 
 POLL_SECONDS = 1.0
-REPAIR_SECONDS = 120.0
-"""Longer than a snapshot may wait."""
 
 app = typer.Typer(help="Accounts as they are counted.", no_args_is_help=True)
 
@@ -47,9 +42,28 @@ def show(
 @app.command()
 def repair(account_id: Annotated[str, typer.Argument(help="The account's id.")]) -> None:
     """Let a quarantined account fold again, and send the entries that it has missed."""
+    from services.commands.repairing import repair as repair_it
+    from services.publishing.publisher import Unavailable
+
     known = read_settings(ServiceSettings)
-    sent = asyncio.run(_repair(known, account_id))
-    typer.echo(f"account {account_id!r} is repaired; {sent} held entries were sent again")
+    number, subject = _partitions(known, account_id)[0], account(account_id)
+    try:
+        again = ask_kafka(known.kafka, repair_it(known, account_id, number, subject))
+    except Unavailable as error:
+        fail(f"{error}; what was not sent is still owed: run the command again")
+    shown = f"account {account_id!r} is repaired; {again.sent} held entries were sent again"
+    typer.echo(printable(shown))
+    if again.gone:
+        typer.echo(
+            f"{again.gone} held entries are gone for good: events.v1 keeps them for 14 days",
+            err=True,
+        )
+    if again.rejects:
+        typer.echo(
+            f"{len(again.rejects)} held entries are too long to be sent again; they are among the "
+            "rejects, as too_large",
+            err=True,
+        )
 
 
 def _partitions(known: ServiceSettings, account_id: str | None) -> list[int]:
@@ -85,78 +99,6 @@ async def _read(
         for subject, one in sorted(partition.accounts.items())
         if wanted in {None, subject}
     ]
-
-
-async def _repair(known: ServiceSettings, account_id: str) -> int:
-    from services.publishing.publisher import publishing
-
-    number, subject = _partitions(known, account_id)[0], account(account_id)
-    held = (await load_partition(known, number)).accounts.get(subject)
-    if held is None or (held.quarantine is None and not held.owed):
-        fail(f"account {account_id!r} is not quarantined")
-    if held.quarantine is not None and held.quarantine.overflow:
-        fail(
-            f"account {account_id!r} holds more entries than its record lists; import its history "
-            "into a new deployment instead"
-        )
-    events = topics.full_name(topics.EVENTS, known.prefix)
-    async with publishing(known.kafka, events, known.partitions) as publisher:
-        if held.quarantine is not None:
-            repaired = Entry("repair", "ebbwatch", 0, (), SubjectRepaired(subject=subject))
-            await publisher.publish([(number, encode_entry(repaired))])
-        # More may have been held meanwhile: only what is owed after the repair is complete.
-        owed = await _owed(known, number, subject)
-        entries = await _held_entries(known, events, number, owed)
-        again = [encode_entry(one) for one in _resent(entries, subject, number)]
-        await publisher.publish([(number, one) for one in again])
-    return len(entries)
-
-
-async def _owed(known: ServiceSettings, number: int, subject: str) -> list[tuple[int, int]]:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + REPAIR_SECONDS
-    while True:
-        held = (await load_partition(known, number)).accounts[subject]
-        if held.quarantine is None:
-            return sorted(held.owed)
-        if loop.time() > deadline:
-            break
-        await asyncio.sleep(POLL_SECONDS)
-    return fail(
-        f"no snapshot shows the repair within {REPAIR_SECONDS:.0f} s: is the detector running?"
-    )
-
-
-def _resent(entries: list[tuple[int, int, Entry]], subject: str, number: int) -> Iterator[Entry]:
-    """Give held entries an origin of their own, so that a second repair repeats nothing."""
-    for offset, place, entry in entries:
-        origin = Origin(f"repair:{subject}", number, offset, place)
-        yield Entry(entry.id, entry.source, entry.time, (subject,), entry.event, origin, entry.day)
-
-
-async def _held_entries(
-    known: ServiceSettings, topic: str, number: int, held: list[tuple[int, int]]
-) -> list[tuple[int, int, Entry]]:
-    from services.snapshots import messages
-
-    wanted = set(held)
-    if not held:
-        return []
-    found: list[tuple[int, int, Entry]] = []
-    async for offset, appended, value in messages(
-        known.kafka, topic, number, held[0][0], held[-1][0]
-    ):
-        for place, entry in decode(value)[0]:
-            if (offset, place) in wanted:
-                timed = entry.time or appended
-                found.append((offset, place, _timed(entry, timed)))
-    if len(found) < len(wanted):
-        fail(f"{len(wanted) - len(found)} held entries are no longer in {topic} (kept 14 days)")
-    return found
-
-
-def _timed(entry: Entry, time: int) -> Entry:
-    return Entry(entry.id, entry.source, time, entry.subjects, entry.event, entry.origin, entry.day)
 
 
 def _for_people(line: dict[str, Any]) -> str:

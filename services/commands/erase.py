@@ -17,6 +17,10 @@ from services.settings import ConfigurationError, ServiceSettings
 ID_LIMIT: Final = 200
 DEADLINE_SECONDS: Final = 30.0
 SOURCE: Final = "ebbwatch"
+AHEAD_SECONDS: Final = 600.0
+"""The detector refuses an erasure that is further ahead (`services.detector.refusals`)."""
+BEHIND_SECONDS: Final = 60.0
+"""Longer than an erasure may wait for Kafka."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KEPT: Final = (
@@ -44,7 +48,8 @@ def account_(
     _write(settings, (account(id),), AccountErased())
     _tell(
         f"account {id!r} is erased: its facts, day buckets, people and episodes, its summary and "
-        "daily series, and who had joined it; its open alerts clear"
+        "daily series, who had joined it, and the accounts that were merged into it; open alerts "
+        "clear"
     )
 
 
@@ -77,16 +82,47 @@ def _asked(id: str, plan: str, yes: bool) -> ServiceSettings:
 
 
 def _write(settings: ServiceSettings, subjects: tuple[str, ...], event: Event) -> None:
-    """Write an erasure into every partition; a copy of it erases nothing that came since."""
+    """Write an erasure into every partition; a copy of it erases nothing that came since.
+
+    Partitions compare its time with the one at which Kafka took it, so both clocks must agree.
+    """
     now = (datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1)
     entry = encode_entry(Entry(f"erase-{now}", SOURCE, now, subjects, event))
     try:
-        ask_kafka(settings.kafka, _published(settings, entry))
+        appended_ms = ask_kafka(settings.kafka, _published(settings, entry))
     except ConfigurationError as error:
         fail(str(error), ExitCode.CONFIG)
+    wrong = clock_fault(now, appended_ms * 1000)
+    if wrong is not None:
+        fail(wrong)
 
 
-async def _published(settings: ServiceSettings, entry: bytes) -> None:
+def clock_fault(now: int, appended: int) -> str | None:
+    """Return why an erasure does not reach as far as it should, if it does not.
+
+    Args:
+        now: Its time, microseconds since 1970-01-01 UTC by this machine's clock.
+        appended: When Kafka took it, likewise by its own; 0 if it did not tell.
+
+    >>> clock_fault(0, 0) is None
+    True
+    """
+    ahead = (now - appended) / 1_000_000
+    if not appended or -BEHIND_SECONDS <= ahead <= AHEAD_SECONDS:
+        return None
+    if ahead > 0:
+        return (
+            f"nothing is erased: this machine's clock is {ahead:.0f} s ahead of Kafka's, and the "
+            "future cannot be erased; correct the clock, and run the command again"
+        )
+    return (
+        f"this machine's clock is {-ahead:.0f} s behind Kafka's: what came in that time is not "
+        "erased; correct the clock, and run the command again"
+    )
+
+
+async def _published(settings: ServiceSettings, entry: bytes) -> int:
+    """Return when Kafka took the erasure, milliseconds since 1970-01-01 UTC."""
     from services.publishing.publisher import publishing
     from services.topic_admin import require
 
@@ -95,7 +131,8 @@ async def _published(settings: ServiceSettings, entry: bytes) -> None:
     async with asyncio.timeout(DEADLINE_SECONDS):
         await require(settings.kafka, settings.prefix, settings.partitions)
         async with publishing(settings.kafka, events, settings.partitions) as publisher:
-            await publisher.publish([(number, entry) for number in range(settings.partitions)])
+            everywhere = [(number, entry) for number in range(settings.partitions)]
+            return await publisher.publish(everywhere)
 
 
 def _tell(done: str) -> None:

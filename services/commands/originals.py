@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from services.ingest.formats import by_name
 from services.kafka_clients import close
 from services.topic_admin import partition_counts
 
@@ -110,5 +111,4 @@ async def _fetch(
 
 
 def _original(record: Any) -> Original:
-    headers = {name.lower(): value.decode(errors="replace") for name, value in record.headers or ()}
-    return Original(record.value or b"", headers, record.timestamp)
+    return Original(record.value or b"", by_name(record.headers), record.timestamp)

@@ -24,8 +24,9 @@ from schemas.rejects import RAW_LIMIT, Reject
 from services.commands.originals import Original, Place
 from services.commands.rejected import Refusal
 from services.ingest.entries import admit
-from services.ingest.formats import Format, cloudevents, find
+from services.ingest.formats import Format, cloudevents, find, read
 from services.ingest.rejects import reject as rejected
+from services.publishing.lanes import ENTRY_BYTES
 
 EVENT_LIMIT: Final = 100_000
 """As many events in one record as ingest can be told to take."""
@@ -109,8 +110,10 @@ def again(refusal: Refusal, original: Original | None, now: Now, track: int) -> 
         detail = "it stood in a file: correct it there, and run `ebbwatch import` again"
         tried.refused.append(Refused(reject.reason, reject.field, detail))
     else:
-        batch = _read(cloudevents, {}, reject.raw)
-        _admit(tried, list(batch), now, None, refusal.at_ms)
+        outcomes = [
+            (raw, _own(outcome, reject)) for raw, outcome in _read(cloudevents, {}, reject.raw)
+        ]
+        _admit(tried, outcomes, now, None, refusal.at_ms)
     return tried
 
 
@@ -148,8 +151,16 @@ def _of_record(
     return _read(format, {}, raw), refusal.at_ms
 
 
+def _own(outcome: Incoming | Refused, reject: Reject) -> Incoming | Refused:
+    """Refuse an event of another source than its key could send for: nobody asks the key again."""
+    if isinstance(outcome, Refused) or reject.source in ("", outcome.source):
+        return outcome
+    detail = f"it came with a key for source {reject.source!r}; {_FOR_GOOD['forbidden_source']}"
+    return Refused("forbidden_source", "source", detail, outcome.id, outcome.source)
+
+
 def _read(format: Format, headers: Mapping[str, str], body: bytes) -> list[Read]:
-    batch = format.read(headers, body, EVENT_LIMIT)
+    batch = read(format, headers, body, EVENT_LIMIT)
     raws = [bytes(raw) for raw in batch.raws]
     return list(zip(raws, batch.outcomes, strict=True))
 
@@ -203,7 +214,12 @@ def _entries_again(tried: Again, original: Original | None, track: int) -> None:
         entry = msgspec.structs.replace(
             entry, time=entry.time or appended, subjects=subjects, origin=origin
         )
-        tried.items.append((reject.partition or 0, encode_entry(entry)))
+        again = encode_entry(entry)
+        if len(again) > ENTRY_BYTES:
+            detail = f"the entry takes {len(again)} bytes, more than {ENTRY_BYTES}; send less data"
+            tried.refused.append(Refused("too_large", "data", detail, entry.id, entry.source))
+            continue
+        tried.items.append((reject.partition or 0, again))
         tried.events += 1
 
 

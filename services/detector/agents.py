@@ -6,7 +6,7 @@ timer. The position is the stamp; committed offsets are for dashboards.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import faust
 from faust.exceptions import ConsumerNotStarted
@@ -16,6 +16,9 @@ from services.detector.ownership import Ownership
 from services.detector.settings import DetectorSettings
 from services.detector.store import Names
 from services.runtime import Health, die
+
+GROUP_WAITS: Final = 4 / 3
+"""A load must end before the group takes the worker for dead: times the longest load, 120 s."""
 
 
 def build(
@@ -49,8 +52,8 @@ def build(
         broker_commit_livelock_soft_timeout=3600.0,
         broker_session_timeout=settings.detector_session_seconds,
         broker_heartbeat_interval=max(0.3, settings.detector_session_seconds / 5),
-        broker_max_poll_interval=120.0,
-        broker_rebalance_timeout=120.0,
+        broker_max_poll_interval=settings.detector_load_seconds * GROUP_WAITS,
+        broker_rebalance_timeout=settings.detector_load_seconds * GROUP_WAITS,
         broker_request_timeout=max(20.0, settings.detector_session_seconds + 5),
         worker_redirect_stdouts=False,
     )

@@ -67,8 +67,9 @@ def run(settings: DetectorSettings) -> NoReturn:
     lag, heard = partial(lag_of, app, names.events), partial(heard_of, app, names.events)
     sizes = LogSizes(settings.kafka, names.state)
     registry.register(PartitionCollector(ownership, lag, sizes, time.time, app.conf.id))
-    watch = Watch(names, ownership, reach, lag, heard, time.monotonic)
-    dog = Watchdog(watch.probe, partial(log_ends, settings.kafka), settings.detector_stuck_seconds)
+    patience = settings.detector_stuck_seconds
+    watch = Watch(names, ownership, reach, lag, heard, time.monotonic, patience)
+    dog = Watchdog(watch.probe, watch.noting(partial(log_ends, settings.kafka)), patience)
     http = FastAPI(openapi_url=None)
     http.include_router(health_router(health, registry))
 

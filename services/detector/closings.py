@@ -1,5 +1,6 @@
 """When a day ends, where: closings are opened in order of due, each with what is masked in it."""
 
+from collections import Counter
 from collections.abc import Callable
 
 from services.detector.calendars import due_at, local_day
@@ -31,6 +32,12 @@ class Closings:
             record.opened[zone] = local_day(zone, record.clock) - 1 if record.clock else UNKNOWN
             self._next_due = 0
 
+    def waiting(self) -> dict[str, int]:
+        """Return, per input of the rule set in force, how many days are due and wait for it."""
+        due = self._due()
+        late = Counter(name for at, *_ in due for name in self._completeness.late_inputs(at))
+        return {name: late[name] for name in self._completeness.inputs}
+
     def weight(self) -> int:
         """Return how much the open closings hold, in spans: they are written with the ledger."""
         return sum(
@@ -40,10 +47,7 @@ class Closings:
     def newest(self, profile: Profile) -> int:
         """Return the newest local day of an account whose closing was opened."""
         opened = self._ledger.record.opened
-        newest = opened.get(profile.zone, UNKNOWN)
-        if newest >= profile.zone_from:
-            return newest
-        return min(opened.get(profile.zone_before, UNKNOWN), profile.zone_from - 1)
+        return profile.reached(lambda zone: opened.get(zone, UNKNOWN))
 
     def advance(
         self,

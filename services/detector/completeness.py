@@ -18,9 +18,14 @@ LATE_US = 6 * HOUR_US
 RESUMED_US = 600_000_000
 """Ticks further apart than ten minutes: nobody carried data meanwhile, and the wait begins anew."""
 
+ROW_US = 12 * HOUR_US
+"""For so long it begins anew again and again, where outages follow upon each other: no day waits
+much longer than one. An outage of more than that begins it anew in any case."""
+
 TOLD_DAYS = 7
-"""After so many days of ticks that say nothing of it, an input partition is no longer waited for:
-one that a topic created anew does not have must not delay every day for ever."""
+"""After so many days of ticks that tell of other partitions of its input only, an input partition
+is no longer waited for: one that a topic created anew does not have must not delay every day for
+ever."""
 
 PARTITION_LIMIT = 2_000
 FED_LIMIT = 200
@@ -76,8 +81,10 @@ class Completeness:
         """Take over what a tick says; ticks of several replicas may come in any order."""
         complete, told = self._record.complete, self._record.told
         for key, until in tick.complete_until.items():
-            if _input_of(key) not in self._inputs:
+            name = _input_of(key)
+            if name not in self._inputs:
                 continue
+            complete.pop(_untold(name), None)
             if key in complete or len(complete) < PARTITION_LIMIT:
                 # A record's own time may lie in the future, that of the tick does not.
                 complete[key] = max(complete.get(key, 0), min(until, tick.at))
@@ -91,11 +98,23 @@ class Completeness:
         """
         record = self._record
         if clock - record.clock > RESUMED_US:
-            record.resumed = clock
+            self._resume(clock)
         oldest = clock // DAY_US - TOLD_DAYS
         # While nobody ticked, nobody could tell.
         if record.resumed // DAY_US < oldest:
-            self._forget([key for key, day in record.told.items() if day < oldest])
+            told = {_input_of(key) for key, day in record.told.items() if day >= oldest}
+            gone = (key for key, day in record.told.items() if day < oldest)
+            self._forget([key for key in gone if _input_of(key) in told])
+        if record.mode != "importing":
+            self._await(record.clock or clock)
+
+    def _resume(self, clock: int) -> None:
+        """Begin the wait anew, unless that has been done for too long without one that ended."""
+        record = self._record
+        if record.row == 0 or record.clock >= record.resumed + LATE_US:
+            record.row = clock
+        if record.clock - record.row <= ROW_US or clock - record.clock > ROW_US:
+            record.resumed = clock
 
     def opens(self, due: int) -> bool:
         """Tell whether a day may be judged at the ledger's clock.
@@ -114,6 +133,21 @@ class Completeness:
             or record.clock >= max(due, record.resumed) + LATE_US
         )
 
+    def late_inputs(self, due: int) -> list[str]:
+        """Return the inputs of the rule set that are not complete to the end of a day, by name.
+
+        Args:
+            due: When the day was due, microseconds since 1970-01-01 UTC.
+        """
+        if self._record.mode == "importing":
+            return []
+        return sorted(name for name, until in self._until().items() if until < due - GRACE_US)
+
+    @property
+    def inputs(self) -> list[str]:
+        """The inputs of the rule set in force, by name."""
+        return sorted(self._inputs)
+
     def late(self, due: int, zone: str, day: int, days: int) -> Iterator[tuple[str, int, int]]:
         """Yield what is masked in a day that did not wait any longer.
 
@@ -126,18 +160,24 @@ class Completeness:
         Yields:
             A source of a late input, and its first and last local day that are not complete.
         """
-        if self._record.mode == "importing":
-            return
-        for name, until in sorted(self._until().items()):
-            if until < due - GRACE_US:
-                first = max(local_day(zone, until), day - days + 1)
-                # Its own source too: what came by forwards does not say which input sent it.
-                for source in sorted({*self._record.fed.get(name, ()), self._inputs[name].source}):
-                    yield source, first, day
+        reached = self._until()
+        for name in self.late_inputs(due):
+            first = max(local_day(zone, reached[name]), day - days + 1)
+            # Its own source too: what came by forwards does not say which input sent it.
+            for source in sorted({*self._record.fed.get(name, ()), self._inputs[name].source}):
+                yield source, first, day
+
+    def _await(self, since: int) -> None:
+        """Take inputs that no tick has told of for complete up to now, and no further."""
+        told = {_input_of(key) for key in self._record.complete}
+        for name in self._inputs:
+            if name not in told:
+                self._record.complete[_untold(name)] = since
 
     def _forget(self, keys: Iterable[str]) -> None:
         for key in keys:
-            del self._record.complete[key], self._record.told[key]
+            del self._record.complete[key]
+            self._record.told.pop(key, None)
 
     def _until(self) -> dict[str, int]:
         """Return up to when each input is complete in all of its partitions."""
@@ -146,6 +186,11 @@ class Completeness:
             name = _input_of(key)
             found[name] = min(until, found.get(name, until))
         return found
+
+
+def _untold(name: str) -> str:
+    """Return the key that stands for all partitions of an input until a tick tells of one."""
+    return f"{name}/"
 
 
 def _input_of(key: str) -> str:

@@ -124,7 +124,7 @@ class Docket:
         for closing in self._record.closings:
             if (
                 tuple(closing.cursor) < order_of(account.subject)
-                and closing.zone == account.facts.profile.zone_of(closing.day)
+                and account.facts.profile.is_judged_in(closing.zone, closing.day)
                 and account.judged < closing.day
             ):
                 return closing.day - 1
@@ -138,7 +138,7 @@ class Docket:
             and account.since <= closing.offset
             and account.quarantine is None
             and account.merged is None
-            and account.facts.profile.zone_of(closing.day) == closing.zone
+            and account.facts.profile.is_judged_in(closing.zone, closing.day)
         ]
         if not mine:
             return

@@ -21,6 +21,10 @@ KEEP_DAYS = 4
 """An episode is remembered so long: rules are asked about events of up to 48 h ago, and the id of
 an alert must not be given twice."""
 
+EPISODE_LIMIT = 100
+"""Episodes of one account and one rule that events wake: nothing else bounds how many payments
+fail, or people leave. As many payments are known at once (`facts.payments`)."""
+
 
 class Policy(NamedTuple):
     """How a condition becomes alerts.

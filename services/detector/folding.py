@@ -1,6 +1,6 @@
 """Entries folded into accounts: judged before, held back, forwarded, or refused."""
 
-from schemas.envelope import ACCOUNT, Entry
+from schemas.envelope import ACCOUNT, Entry, Origin
 from schemas.events import AccountMerged, AccountUpdated, ClosureDeclared, UsageRecorded
 from services.detector import facts
 from services.detector.calendars import HOUR_US
@@ -11,7 +11,7 @@ from services.detector.facts.buckets import TOO_LATE
 from services.detector.facts.contacts import stamp_of
 from services.detector.forwards import Forwards
 from services.detector.judging import judge_event
-from services.detector.ledger import Ledger
+from services.detector.ledger import REPAIR, Ledger
 from services.detector.pending import Pending
 from services.detector.raising import Failure, When, supersede
 from services.detector.refusals import Place
@@ -69,20 +69,32 @@ class Folding:
             self._hold(account, at)
             self._pending.counts["held", "quarantine"] += 1
             return
-        if account.owed and entry.origin is not None:
-            account.settle_debt(entry.origin.offset, entry.origin.place)
-            self._pending.accounts[subject] = account
         if account.merged is None:
             self._docket.bring_up(account)
         elif not isinstance(entry.event, AccountMerged):
-            self._forwards.send(at, entry, account.merged.into, "merged")
+            self._forwards.send(at, subject, entry, account.merged.into, "merged")
             return
         self._pending.accounts[subject] = account
         if isinstance(entry.event, AccountMerged) and not _leads(entry.event.into, account):
             detail = f"data.into {entry.event.into!r} must be another account, and printable text"
-            self._pending.refuse_entry(at, "invalid", detail, entry)
+            self._pending.refuse_entry(at, "invalid", detail, entry, subject)
             return
         self._take(account, at, entry)
+
+    def settle(self, origin: Origin) -> None:
+        """Note that an entry has come again that an account had missed, whatever becomes of it.
+
+        What is held once more is owed from its new place on.
+
+        Args:
+            origin: Of any entry; that of a repair names the account, and where the entry stood.
+        """
+        if not origin.input.startswith(REPAIR):
+            return
+        account = self._accounts.get(origin.input.removeprefix(REPAIR))
+        if account is not None and account.owed:
+            account.settle_debt(origin.offset, origin.place)
+            self._pending.accounts[account.subject] = account
 
     def repair(self, subject: str) -> None:
         """Let a quarantined account fold again; the entries that it has missed follow."""
@@ -124,7 +136,7 @@ class Folding:
             self._pending.counts["rejected", TOO_LATE] += 1
         else:
             detail = f"{entry.event.__class__.__name__} was refused: {refused}"
-            self._pending.refuse_entry(at, refused, detail, entry)
+            self._pending.refuse_entry(at, refused, detail, entry, account.subject)
 
     def _folded(self, account: Account, entry: Entry, moment: Moment, at: Place) -> None:
         """Do what follows a fold: late days, zones, merges, rules woken by the event."""

@@ -73,6 +73,7 @@ class Forgetting:
 
     def _account(self, at: Place, subject: str, time: int) -> None:
         self._persons.forget_account(subject.removeprefix(ACCOUNT))
+        self._erase_merged(subject.removeprefix(ACCOUNT), time)
         self._ledger.record.origins.pop(REPAIR + subject, None)
         account = self._accounts.get(subject)
         if account is None:
@@ -89,6 +90,16 @@ class Forgetting:
         del self._accounts[subject]
         self._docket.drop(subject)
         self._pending.counts["erased", "account"] += 1
+
+    def _erase_merged(self, id: str, time: int) -> None:
+        """Have the accounts erased, too, that lived on in an erased one: they are the customer.
+
+        Everywhere, as it was: who had joined them may be at home in any partition.
+        """
+        for subject, known in sorted(self._accounts.items()):
+            if known.merged is not None and known.merged.into == id:
+                name = f"erase/{known.id}/{time}"
+                self._pending.broadcast(Entry(name, "ebbwatch", time, (subject,), AccountErased()))
 
     def _person(self, at: Place, person: str, time: int) -> None:
         self._persons.forget(PERSON + person)

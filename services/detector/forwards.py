@@ -6,13 +6,16 @@ the same forwards in the same order, so origins alone tell which of them are kno
 
 import msgspec
 
-from schemas.envelope import Entry, Origin, account, encode_entry
+from schemas.envelope import BYTE_LIMIT, Entry, Origin, account, encode_entry
 from services.detector.ledger import FORWARD
 from services.detector.pending import Pending
 from services.detector.refusals import Place
 
 HOP_LIMIT = 4
 """An entry that was forwarded more often goes round in a circle of merged accounts."""
+
+FORWARD_BYTES = BYTE_LIMIT - 64
+"""A longer entry fits no envelope (`services.publishing.lanes.ENTRY_BYTES`)."""
 
 _NUMBER_BITS = 20
 """Of an origin's place: which forward of its entry; there are at most 1,000."""
@@ -32,11 +35,12 @@ class Forwards:
         self._place = (-1, -1)
         self._number = 0
 
-    def send(self, at: Place, entry: Entry, account_id: str, kind: str) -> None:
-        """Forward an entry to an account, or refuse it where it goes in a circle.
+    def send(self, at: Place, subject: str, entry: Entry, account_id: str, kind: str) -> None:
+        """Forward an entry to an account; refuse it where it goes in a circle, or is too long.
 
         Args:
             at: Where the entry that causes it stands.
+            subject: Whose it is until then.
             entry: What to forward; its time is known.
             account_id: The account that it concerns.
             kind: Why: `person` or `merged`.
@@ -47,12 +51,20 @@ class Forwards:
                 f"it was forwarded {HOP_LIMIT} times, last to account {account_id!r}: accounts are "
                 "merged into each other; merge one of them into an account that is not merged"
             )
-            self._pending.refuse_entry(at, "merged_in_a_circle", detail, entry)
+            self._pending.refuse_entry(at, "merged_in_a_circle", detail, entry, subject)
             return
         forward = msgspec.structs.replace(
             entry, subjects=(account(account_id),), origin=self._origin(at, hop)
         )
-        self._pending.forward(forward.subjects[0], encode_entry(forward))
+        raw = encode_entry(forward)
+        if len(raw) > FORWARD_BYTES:
+            detail = (
+                f"for account {account_id!r} it takes {len(raw)} bytes, more than {FORWARD_BYTES}; "
+                "send less data, or that account as subject"
+            )
+            self._pending.refuse_entry(at, "too_large", detail, entry, subject)
+            return
+        self._pending.forward(forward.subjects[0], raw)
         self._pending.counts["forwarded", kind] += 1
 
     def _origin(self, at: Place, hop: int) -> Origin:

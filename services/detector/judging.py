@@ -21,7 +21,14 @@ from services.detector.primitives.baseline import states
 from services.detector.primitives.day import DayPrimitive, Series, Verdicts
 from services.detector.primitives.drop import weekly_swing
 from services.detector.primitives.finding import DatePrimitive, Finding
-from services.detector.raising import Applied, Because, Judgement, When, close_retired
+from services.detector.raising import (
+    Applied,
+    Because,
+    Judgement,
+    When,
+    close_retired,
+    forget_off,
+)
 from services.detector.rules import Rule, RuleSet, Variant
 from services.detector.subject import Account
 from services.detector.window import COMBINED, Row, Window, combined_rows
@@ -35,6 +42,7 @@ SWING_DIGITS = 9
 def judge_event(rules: RuleSet, account: Account, entry: Entry, when: When) -> Judgement:
     """Judge one account after an entry has been folded into it."""
     out = Judgement()
+    forget_off(out, account, when.rule_set)
     for rule, primitive in rules.event_rules:
         variant = rule.variant(account.facts.profile.segment)
         if type(entry.event) not in primitive.wakes(variant.params):
@@ -273,7 +281,8 @@ class _Day:
                 applied.close(known, "superseded")
 
     def _retire(self, account: Account) -> None:
-        """Close alerts of rules that hold no longer for the account."""
+        """Close alerts of rules that hold no longer for the account, and forget which were off."""
+        forget_off(self.out, account, self.closing.rules)
         for known in list(account.episodes.values()):
             rule = self.rules.by_id.get(known.rule)
             if rule is None:

@@ -11,8 +11,10 @@ from services.detector.calendars import to_day
 from services.detector.erasure import Erased
 from services.detector.parts import Parts
 from services.detector.peers import Values
-from services.detector.recent import HORIZON, RecentIds, digest
+from services.detector.recent import HORIZON, ID_BYTES, RecentIds, digest
 from services.detector.sightings import Sightings
+from services.footprint import BLANK
+from services.garbled import CAUSES, garbled, read
 
 VERSION = 1
 ROOT = "~ledger"
@@ -56,6 +58,8 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
     Attributes:
         v: Version of the layout.
         partitions: Partition count of the deployment.
+        seal: Over all records of the snapshot, see `services.footprint`; empty of before there
+            were seals. It comes before whatever others have named.
         stamp: Offset in `events.v1` up to which everything is folded; -1 for nothing.
         appended: Append time of the message at the stamp, microseconds.
         clock: The newest tick, microseconds.
@@ -66,14 +70,18 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
         closings: Open closings, in order of due.
         closures: Closures for everybody, (first day, last day).
         generations: Per channel, when each remembered generation of ids began, microseconds.
-        complete: Per "input/partition", the time up to which ticks call it complete, microseconds.
+        complete: Per "input/partition", the time up to which ticks call it complete, microseconds;
+            per "input/" of which no tick has told, when it began to be waited for.
         told: Per "input/partition", the day number (UTC) of the newest tick that spoke of it.
         fed: Per input, the sources that it has sent.
-        resumed: The newest tick that came long after the one before it, microseconds.
+        resumed: The newest tick that came long after the one before it, microseconds; but one of
+            a row of such ticks that has lasted too long.
+        row: The first tick of that row: each came while the wait after the one before it lasted.
     """
 
     v: int
     partitions: int
+    seal: str = ""
     stamp: int = -1
     appended: int = 0
     clock: int = 0
@@ -88,6 +96,15 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
     told: dict[str, int] = msgspec.field(default_factory=dict)
     fed: dict[str, list[str]] = msgspec.field(default_factory=dict)
     resumed: int = 0
+    row: int = 0
+
+
+_decode = msgspec.msgpack.Decoder(LedgerRecord).decode
+
+
+def rules_key(n: int) -> str:
+    """Return the key of a rule set's record."""
+    return f"{ROOT}/rules/{n}"
 
 
 class Ledger:
@@ -198,7 +215,7 @@ class Ledger:
         """Put a rule set in force; open closings keep theirs."""
         self.record.rules = n
         self.rule_sets[n] = content
-        self._changed[f"{ROOT}/rules/{n}"] = content.encode()
+        self._changed[rules_key(n)] = content.encode()
         self.drop_rules()
 
     def drop_rules(self) -> None:
@@ -206,7 +223,7 @@ class Ledger:
         needed = {closing.rules for closing in self.record.closings} | {self.record.rules}
         for n in [n for n in self.rule_sets if n not in needed]:
             del self.rule_sets[n]
-            self._changed[f"{ROOT}/rules/{n}"] = None
+            self._changed[rules_key(n)] = None
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield the records that differ from the last snapshot; the ledger's own always does."""
@@ -222,6 +239,7 @@ class Ledger:
         for channel, ids in self.ids.items():
             for generation, chunk, value in ids.changes():
                 yield f"{ROOT}/ids/{channel}/{generation}/{chunk}", value
+        self.record.seal = BLANK
         yield ROOT, msgspec.msgpack.encode(self.record)
 
     @classmethod
@@ -241,23 +259,34 @@ class Ledger:
             return ledger
         if ROOT not in parts:
             raise ValueError("the snapshot has records but no ledger")
-        ledger.record = msgspec.msgpack.decode(parts[ROOT], type=LedgerRecord)
+        ledger.record = read(_decode, ROOT, parts[ROOT])
         if ledger.record.v != VERSION:
             raise ValueError(f"ledger of version {ledger.record.v}, this code reads {VERSION}")
         chunks: dict[str, dict[tuple[int, int], bytes]] = {"http": {}, "inputs": {}}
         for key, raw in parts.items():
-            _, kind, *rest = (*key.split("/", 2), "", "")
-            if kind == "rules":
-                ledger.rule_sets[int(rest[0])] = raw.decode()
-            elif kind == "seen":
-                ledger.sightings.restore(rest[0], raw)
-            elif kind in ("sums", "parts"):
-                ledger.parts.restore(kind, rest[0], raw)
-            elif kind == "erased":
-                ledger.erased = Erased.restore(raw)
-            elif kind == "ids":
-                channel, generation, chunk = rest[0].split("/")
-                chunks[channel][int(generation), int(chunk)] = raw
+            try:
+                ledger._take(key, raw, chunks)
+            except CAUSES as error:
+                raise garbled(key, error) from error
         for name, ids in ledger.ids.items():
             ids.restore(chunks[name])
         return ledger
+
+    def _take(self, key: str, raw: bytes, chunks: dict[str, dict[tuple[int, int], bytes]]) -> None:
+        """Take a record of a snapshot over; chunks of ids are put together when all are there."""
+        root, kind, *rest = (*key.split("/", 2), "", "")
+        if kind == "rules":
+            self.rule_sets[int(rest[0])] = raw.decode()
+        elif kind == "seen":
+            self.sightings.restore(rest[0], raw)
+        elif kind in ("sums", "parts"):
+            self.parts.restore(kind, rest[0], raw)
+        elif kind == "erased":
+            self.erased = Erased.restore(raw)
+        elif kind == "ids":
+            channel, generation, chunk = rest[0].split("/")
+            if len(raw) % ID_BYTES:
+                raise ValueError(f"it has {len(raw)} bytes, not {ID_BYTES} for each id")
+            chunks[channel][int(generation), int(chunk)] = raw
+        elif kind or root != ROOT:
+            raise ValueError("this code does not know such a record")

@@ -10,7 +10,8 @@ from prometheus_client.registry import Collector
 
 from schemas.topics import EVENTS, STATE
 from services.detector.partition import Partition
-from services.detector.recent import GENERATIONS
+from services.detector.persons import WAITING_BYTES
+from services.detector.recent import GENERATIONS, ID_BYTES
 from services.detector.sending import Outgoing
 from services.detector.store import Store
 from services.log_sizes import LogSizes
@@ -36,6 +37,9 @@ _COUNTERS: Final[Mapping[str, Counted]] = {
     "forwarded": Counted("ebbwatch_forwards", "Entries sent on to another account.", {}, ("kind",)),
     "dropped": Counted("ebbwatch_dropped", "Entries about what was erased.", {}, ("reason",)),
     "erased": Counted("ebbwatch_erasures", "Accounts and people erased.", {}, ("kind",)),
+    "caught_up": Counted(
+        "ebbwatch_caught_up_messages", "Messages beyond the snapshot at take-overs.", TOPIC, ()
+    ),
     "replayed": Counted("ebbwatch_replayed", "Messages at or before the stamp.", {}, ("reason",)),
 }
 """By what is counted: name, text, fixed labels, and the labels of the count."""
@@ -46,8 +50,9 @@ ALERT_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 SUBJECT_BYTES: Final = 64 * 1024
 """Of state for one subject, on average over a partition: sixteen times what an account with 210
 days of four metrics takes (tests/unit/detector/test_metrics.py)."""
-ID_BYTES: Final = 8
-"""Of state for one remembered id."""
+PERSON_BYTES: Final = 1024
+"""Of state for one person and the account that they joined: some six times what they take where
+ids are UUIDs."""
 LEDGER_BYTES: Final = 8 * 1024 * 1024
 """Of state for the rest of a ledger: rule sets, sightings, closings."""
 
@@ -166,7 +171,12 @@ class PartitionCollector(Collector):
         waiting = _gauge(
             "ebbwatch_waiting_events", "Events that wait for the account of their person."
         )
+        days = _gauge(
+            "ebbwatch_days_waiting", "Days that are due, of a time zone, and wait for it.", "input"
+        )
         for partition in partitions:
+            for name, count in partition.days_waiting.items():
+                days.add_metric([name, *_at(partition)], count)
             at, record = _at(partition), partition.ledger.record
             accounts.add_metric(at, len(partition.accounts))
             quarantined, silenced = _troubled(partition)
@@ -176,7 +186,7 @@ class PartitionCollector(Collector):
             closings.add_metric(at, len(record.closings))
             waiting.add_metric(at, partition.waiting)
             rules.add_metric([str(record.rules), *at], 1)
-        yield from (accounts, held, off, rules, closings, waiting)
+        yield from (accounts, held, off, rules, closings, waiting, days)
 
     def _horizons(self, partitions: list[Partition]) -> Iterator[Metric]:
         ids = _gauge("ebbwatch_duplicate_horizon_ids", "Ids remembered.", "channel")
@@ -257,7 +267,14 @@ def _troubled(partition: Partition) -> tuple[int, Counter[str]]:
 
 def _bound(partition: Partition) -> int:
     ids = sum(one.size * (GENERATIONS + 1) for one in partition.ledger.ids.values())
-    return LEDGER_BYTES + ID_BYTES * ids + SUBJECT_BYTES * len(partition.accounts)
+    subjects = len(partition.accounts) + partition.ours
+    return (
+        LEDGER_BYTES
+        + ID_BYTES * ids
+        + SUBJECT_BYTES * subjects
+        + PERSON_BYTES * partition.persons
+        + WAITING_BYTES
+    )
 
 
 def event_to_alert(registry: CollectorRegistry) -> Histogram:

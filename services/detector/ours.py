@@ -15,6 +15,7 @@ from services.detector.facts.portfolio import Portfolio
 from services.detector.pending import Pending
 from services.detector.raising import Failure
 from services.detector.refusals import Place
+from services.garbled import read
 
 VERSION = 1
 
@@ -54,6 +55,10 @@ class Ours:
         self._records: dict[str, Record] = {}
         self._changed: dict[str, Record] = {}
 
+    def __len__(self) -> int:
+        """Return how many subjects are known: colleagues, and the company."""
+        return len(self._records)
+
     @property
     def dirty(self) -> int:
         """How many records the next snapshot will write."""
@@ -79,7 +84,7 @@ class Ours:
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             self._pending.failures.append(Failure(subject, "", what))
-            self._pending.refuse_entry(at, "fold_raised", what, entry)
+            self._pending.refuse_entry(at, "fold_raised", what, entry, subject)
             return
         if refused is None:
             self._records[subject] = self._changed[subject] = known
@@ -88,7 +93,7 @@ class Ours:
             self._pending.counts["rejected", TOO_LATE] += 1
         else:
             detail = f"{type(entry.event).__name__} was refused: {refused}"
-            self._pending.refuse_entry(at, refused, detail, entry)
+            self._pending.refuse_entry(at, refused, detail, entry, subject)
 
     def shown(self) -> Iterator[dict[str, Any]]:
         """Yield the company and each colleague in plain JSON, by subject; days as dates."""
@@ -113,8 +118,11 @@ class Ours:
             ValueError: If one is of an unknown version.
         """
         for subject, raw in parts.items():
-            decode = _decode_company if subject == COMPANY else _decode_colleague
-            known: Record = decode(raw)
+            known: Record = (
+                read(_decode_company, subject, raw)
+                if subject == COMPANY
+                else read(_decode_colleague, subject, raw)
+            )
             if known.v != VERSION:
                 raise ValueError(f"{subject!r} is of version {known.v}, this code reads {VERSION}")
             self._records[subject] = known

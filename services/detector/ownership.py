@@ -4,74 +4,27 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 from services import failpoints
 from services.continuity import CannotOwn
-from services.detector.partition import Gap, Partition
+from services.detector.owned import ALERT_FLUSH_SECONDS, Owned
+from services.detector.partition import Gap
 from services.detector.pending import Cut
 from services.detector.sending import Outgoing
 from services.detector.settings import DetectorSettings
 from services.detector.store import Names, Store
 from services.publishing.producer import Producer
 from services.publishing.publisher import Publisher
-from services.runtime import ExitCode, Health, die, get_logger
-from services.snapshots import LOAD_SECONDS, Fenced, LoadTooSlow
+from services.runtime import ExitCode, Health, die, get_logger, leave
+from services.snapshots import Fenced, LoadTooSlow
 
-ALERT_FLUSH_SECONDS: Final = 0.05
-DIRTY_LIMIT: Final = 20_000
-PENDING_LIMIT: Final = 32 * 1024 * 1024
 LOADS_AT_ONCE: Final = 4
-JUDGED_AT_ONCE: Final = 250
 LEAVE_SECONDS: Final = 4.0
 """A worker that is told to end waits no longer for its forwards, so that it ends within ten."""
 
 log = get_logger("detector.ownership")
-
-
-@dataclass(slots=True)
-class Owned:
-    """One owned partition.
-
-    Attributes:
-        partition: Its state in memory.
-        store: Where it is written.
-        outgoing: Its forwards that are on their way.
-        waiting: Events folded since the last cut, to be acknowledged once they are durable.
-        pending: Their bytes.
-        flushed_at: When the last flush ended, monotonic seconds.
-        lock: One flush at a time.
-        parked: Revoked, flushed, and perhaps about to come back: left alone until then.
-    """
-
-    partition: Partition
-    store: Store
-    outgoing: Outgoing
-    waiting: list[Any] = field(default_factory=list)
-    pending: int = 0
-    flushed_at: float = field(default_factory=time.monotonic)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    parked: bool = False
-
-    def judge(self) -> bool:
-        """Judge some accounts, and tell whether closings are still open."""
-        busy = self.partition.judge(JUDGED_AT_ONCE)
-        self.forward()
-        return busy
-
-    def forward(self) -> None:
-        """Send what folding and judging found for other partitions, without waiting for it."""
-        self.outgoing.put(self.partition.forwards())
-
-    def due(self, now: float, interval: float) -> bool:
-        """Tell whether something waits that a flush must not keep waiting longer."""
-        if self.partition.urgent:
-            return now - self.flushed_at >= ALERT_FLUSH_SECONDS
-        if self.pending >= PENDING_LIMIT or self.partition.dirty >= DIRTY_LIMIT:
-            return True
-        return bool(self.waiting) and now - self.flushed_at >= interval
 
 
 class Ownership:
@@ -233,11 +186,12 @@ class Ownership:
         self._loading = {
             asyncio.ensure_future(self._own(number, generation, gate)) for number in wanted
         }
+        within = self._settings.detector_load_seconds
         try:
-            async with asyncio.timeout(LOAD_SECONDS):
+            async with asyncio.timeout(within):
                 outcomes = await asyncio.gather(*self._loading, return_exceptions=True)
         except TimeoutError:
-            die("take-over", f"not loaded within {LOAD_SECONDS:.0f} s", ExitCode.STUCK)
+            die("take-over", f"not loaded within {within:g} s", ExitCode.STUCK)
         self._loading = set()
         for outcome in outcomes:
             _judge_outcome(outcome)
@@ -271,8 +225,12 @@ class Ownership:
                 raise
             finally:
                 self.remaining.pop(number, None)
-            self.owned[number] = Owned(partition, store, self._outgoing(number))
-            log.info("partition loaded", partition=number, stamp=partition.stamp)
+            outgoing = self._outgoing(number)
+            self.owned[number] = Owned(partition, store, outgoing, time.monotonic())
+            self.counted["caught_up",] += store.behind
+            log.info(
+                "partition loaded", partition=number, stamp=partition.stamp, behind=store.behind
+            )
 
     def _outgoing(self, number: int) -> Outgoing:
         return Outgoing(self._publisher, lambda why: die(f"forwards of partition {number}", why))
@@ -310,7 +268,13 @@ class Ownership:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await asyncio.gather(*(one.outgoing.settle() for one in self.owned.values()))
         except TimeoutError:
-            die("shutdown", f"forwards were not acknowledged within {LEAVE_SECONDS:g} s")
+            # Nothing is lost: what caused them was not written, and is folded again.
+            log.warning(
+                "forwards were not acknowledged",
+                seconds=LEAVE_SECONDS,
+                bytes=sum(one.outgoing.waiting for one in self.owned.values()),
+            )
+            leave(ExitCode.OK)
         await asyncio.gather(*(self.flush(owned) for owned in self.owned.values()))
         await asyncio.gather(*(self._close(owned) for owned in self.owned.values()))
         self.owned.clear()

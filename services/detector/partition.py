@@ -55,7 +55,7 @@ class Partition:
         self._pending = pending = Pending(number)
         self._rules = rules = RuleBook(ledger)
         self._completeness = completeness = Completeness(ledger)
-        closings = Closings(ledger, completeness)
+        self._closings = closings = Closings(ledger, completeness)
         self._docket = docket = Docket(number, ledger, accounts, closings, rules, pending)
         forwards = Forwards(number, pending)
         self._persons = persons = Persons(forwards, pending)
@@ -119,9 +119,24 @@ class Partition:
         return self._pending.dirty + self._persons.dirty + self._ours.dirty
 
     @property
+    def persons(self) -> int:
+        """How many persons are known."""
+        return len(self._persons)
+
+    @property
+    def ours(self) -> int:
+        """How many subjects of our own side are known."""
+        return len(self._ours)
+
+    @property
     def waiting(self) -> int:
         """How many events wait until the account of their person is known."""
         return self._persons.waiting
+
+    @property
+    def days_waiting(self) -> dict[str, int]:
+        """How many days are due and wait for an input, per input of the rule set in force."""
+        return self._closings.waiting()
 
     @property
     def urgent(self) -> bool:
@@ -214,6 +229,8 @@ class Partition:
         if why is not None:
             self.counts["duplicate", why] += 1
             return
+        if entry.origin is not None:
+            self._folding.settle(entry.origin)
         if system:
             self._system.fold(at, entry)
             return

@@ -102,7 +102,9 @@ class Pending:
         self.counts["rejected", reject.reason] += 1
         self._rejects.append(reject)
 
-    def refuse_entry(self, at: Place, reason: str, detail: str, entry: Entry) -> None:
+    def refuse_entry(
+        self, at: Place, reason: str, detail: str, entry: Entry, subject: str = ""
+    ) -> None:
         """Refuse a readable entry.
 
         Args:
@@ -110,8 +112,9 @@ class Pending:
             reason: A code, the label of the metric.
             detail: What is wrong, for a person.
             entry: The entry.
+            subject: The one of its subjects that refuses it; empty where no subject folds it.
         """
-        self.refuse(refusals.of_entry(self._partition, at, reason, detail, entry))
+        self.refuse(refusals.of_entry(self._partition, at, reason, detail, entry, subject))
 
     def collect(self, judgement: Judgement, caused: int) -> None:
         """Keep what judging found.

@@ -16,6 +16,7 @@ from services.detector.facts.contacts import NEVER, Stamp, stamp_of
 from services.detector.forwards import Forwards
 from services.detector.pending import Pending
 from services.detector.refusals import Place
+from services.garbled import read
 
 VERSION = 1
 WAITING_LIMIT = 1_000
@@ -97,6 +98,10 @@ class Persons:
         """How many records the next snapshot will write."""
         return len(self._changed)
 
+    def __len__(self) -> int:
+        """Return how many persons are known."""
+        return len(self._known)
+
     @property
     def waiting(self) -> int:
         """How many events wait for an account."""
@@ -114,7 +119,7 @@ class Persons:
         if isinstance(entry.event, PersonJoined):
             self._join(at, subject, entry, entry.event)
         elif known is not None and known.account is not None:
-            self._forwards.send(at, entry, known.account, "person")
+            self._forwards.send(at, subject, entry, known.account, "person")
         else:
             self._keep(at, subject, entry)
 
@@ -175,22 +180,26 @@ class Persons:
         for key, raw in parts.items():
             subject, _, told = key.partition(_PART)
             if told:
-                offset, _, index = told.partition(".")
-                waits.append(((int(offset), int(index)), subject, _decode_waiting(raw)))
+                place = read(_place, key, told.encode())
+                waits.append((place, subject, read(_waited, key, raw)))
             else:
-                self._known[subject] = _decode_person(raw)
+                self._known[subject] = read(_decode_person, key, raw)
         for place, subject, one in sorted(waits, key=lambda each: each[:2]):
             if subject not in self._known:
                 raise ValueError(f"an event waits for {subject!r}, who has no record")
             self._add(subject, place, one)
-        versions = {known.v for known in self._known.values()} | {one.v for *_, one in waits}
-        if versions - {VERSION}:
-            raise ValueError(f"persons of version {max(versions)}, this code reads {VERSION}")
+        records: list[tuple[str, PersonRecord | WaitingRecord]] = [*self._known.items()]
+        records += [(_key(subject, place), one) for place, subject, one in waits]
+        for key, record in records:
+            if record.v != VERSION:
+                raise ValueError(
+                    f"record {key!r}: persons of version {record.v}, this code reads {VERSION}"
+                )
 
     def _join(self, at: Place, subject: str, entry: Entry, event: PersonJoined) -> None:
         if not event.account.isprintable():
             detail = f"data.account {event.account!r} must be printable text"
-            self._pending.refuse_entry(at, "invalid", detail, entry)
+            self._pending.refuse_entry(at, "invalid", detail, entry, subject)
             return
         known = self._person(subject, at)
         stamp = stamp_of(entry.time, entry.id)
@@ -200,7 +209,7 @@ class Persons:
         self._pending.counts["folded", "joined"] += 1
         for place in list(self._waiting.get(subject, ())):
             waited = decode_entry(self._take(subject, place).entry)
-            self._forwards.send(at, waited, event.account, "person")
+            self._forwards.send(at, subject, waited, event.account, "person")
 
     def _keep(self, at: Place, subject: str, entry: Entry) -> None:
         one = WaitingRecord(VERSION, at.appended, encode_entry(entry))
@@ -211,7 +220,7 @@ class Persons:
                 f"partition; more than {WAITING_LIMIT}, or {WAITING_BYTES} bytes, are refused: "
                 "send person.joined first, or the account as subject"
             )
-            self._pending.refuse_entry(at, "too_many_waiting", detail, entry)
+            self._pending.refuse_entry(at, "too_many_waiting", detail, entry, subject)
             return
         place = (at.offset, at.entry or 0)
         self._person(subject, at)
@@ -248,7 +257,7 @@ class Persons:
             "person.joined, or the account as subject"
         )
         at = Place(*place, one.appended)
-        self._pending.refuse_entry(at, "unattributed", detail, decode_entry(one.entry))
+        self._pending.refuse_entry(at, "unattributed", detail, decode_entry(one.entry), subject)
         if subject not in self._waiting:
             # Its account is unknown, or nothing would have waited.
             self.forget(subject)
@@ -256,6 +265,18 @@ class Persons:
 
 def _key(subject: str, place: tuple[int, int]) -> str:
     return f"{subject}{_PART}{place[0]}.{place[1]}"
+
+
+def _place(told: bytes) -> tuple[int, int]:
+    offset, index = told.split(b".")
+    return int(offset), int(index)
+
+
+def _waited(raw: bytes) -> WaitingRecord:
+    one = _decode_waiting(raw)
+    # Some day it is folded, and nobody could do anything about it there.
+    decode_entry(one.entry)
+    return one
 
 
 def _size(one: WaitingRecord) -> int:

@@ -19,8 +19,9 @@ from schemas.alerts import (
 from services.detector import episode as episodes
 from services.detector import explanation
 from services.detector.calendars import instant, to_date, to_day
-from services.detector.episode import Change, Episode, Verdict
+from services.detector.episode import EPISODE_LIMIT, KEEP_DAYS, Change, Episode, Verdict
 from services.detector.facts.buckets import PEOPLE
+from services.detector.primitives import EVENT
 from services.detector.primitives.finding import Finding
 from services.detector.rules import Rule, RuleSet, Variant, severity_index
 from services.detector.subject import Account
@@ -73,7 +74,8 @@ class Judgement:
         alerts: Records for the alert log, in a fixed order.
         changed: Accounts whose episodes, states or swings changed, by id.
         failures: Rules that raised.
-        held_back: Why conditions that hold raised nothing: `yields` or `cooling`.
+        held_back: Why conditions that hold raised nothing: `yields`, `cooling` or `too_many`; the
+            last also for each episode that made room for another one.
     """
 
     alerts: list[Alert] = field(default_factory=list)
@@ -168,6 +170,9 @@ class Applied:
             if finding.fires:
                 self.out.held_back.append("yields")
             return
+        if known is None and self.rule.primitive in EVENT and not self._make_room():
+            self.out.held_back.append("too_many")
+            return
         begin = Episode(self.rule.id, finding.object, "pending", self.when.day)
         before = None if known is None else replace(known)
         kept, change = episodes.step(
@@ -199,6 +204,21 @@ class Applied:
             one.open and one.rule in firsts and (one.object == object_ or object_ in WHOLE)
             for one in self.account.episodes.values()
         )
+
+    def _make_room(self) -> bool:
+        """Let the oldest episodes go where there are too many; tell whether one more may begin."""
+        mine = [one for one in self.account.episodes.values() if one.rule == self.rule.id]
+        # The id of an alert that was raised later might be given once more.
+        old = [one for one in mine if one.raised_on + KEEP_DAYS <= self.account.judged]
+        old.sort(key=lambda one: (one.open, one.raised_on, one.object))
+        gone = old[: max(len(mine) - EPISODE_LIMIT + 1, 0)]
+        for one in gone:
+            if one.open:
+                self.close(one, "superseded")
+            del self.account.episodes[episodes.key(one.rule, one.object)]
+            self.out.changed[self.account.id] = self.account
+            self.out.held_back.append("too_many")
+        return len(mine) - len(gone) < EPISODE_LIMIT
 
     def _verdict(self, finding: Finding) -> Verdict:
         renewal = self.account.facts.profile.renewal_on
@@ -279,6 +299,19 @@ def account_now(account: Account, stamp: int) -> AccountNow:
         currency=profile.currency,
         renewal_on=profile.renewal_on,
     )
+
+
+def forget_off(out: Judgement, account: Account, rule_set: int) -> None:
+    """Forget which rules an earlier rule set had switched off: nobody shall be told they still are.
+
+    Args:
+        out: Notes that the account changed.
+        account: The account.
+        rule_set: Number of the one that judges; of a newer one nothing is forgotten.
+    """
+    for rule in [rule for rule, n in account.off.items() if n < rule_set]:
+        del account.off[rule]
+        out.changed[account.id] = account
 
 
 def close_retired(out: Judgement, account: Account, known: Episode, when: When) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 HORIZON = 500_000
 GENERATIONS = 5
+ID_BYTES = 8
 CHUNK = 4_096
 """Ids in one record of the snapshot: only the last chunk is written again and again."""
 

@@ -26,7 +26,9 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     appended: int
 
 
-def of_entry(partition: int, at: Place, reason: str, detail: str, entry: Entry) -> Reject:
+def of_entry(
+    partition: int, at: Place, reason: str, detail: str, entry: Entry, subject: str = ""
+) -> Reject:
     """Return the reject of an entry.
 
     Args:
@@ -35,12 +37,20 @@ def of_entry(partition: int, at: Place, reason: str, detail: str, entry: Entry) 
         reason: A code, the label of the metric.
         detail: What is wrong, for a person.
         entry: The entry.
+        subject: The one of its subjects that refuses it, which alone is to fold it when it is sent
+            again; empty where no subject folds it.
     """
-    return of_bytes(partition, at, reason, detail, _encode(entry), entry.source)
+    return of_bytes(partition, at, reason, detail, _encode(entry), entry.source, subject)
 
 
 def of_bytes(
-    partition: int, at: Place, reason: str, detail: str, raw: bytes, source: str = ""
+    partition: int,
+    at: Place,
+    reason: str,
+    detail: str,
+    raw: bytes,
+    source: str = "",
+    subject: str = "",
 ) -> Reject:
     """Return the reject of something that cannot be read.
 
@@ -51,12 +61,14 @@ def of_bytes(
         detail: What is wrong, for a person.
         raw: The refused bytes.
         source: The event's source, as far as it is known.
+        subject: The subject that refuses it, if one does.
     """
     return Reject(
         stage="detector",
         reason=reason,
         detail=detail,
         raw=raw[:RAW_LIMIT],
+        field=subject,
         source=source,
         topic=EVENTS.name,
         partition=partition,

@@ -3,8 +3,9 @@
 import msgspec
 
 from schemas.events import RulesApplied
-from services.detector.ledger import Ledger
+from services.detector.ledger import Ledger, rules_key
 from services.detector.rules import RuleError, RuleSet, compile_rules
+from services.garbled import CAUSES, Garbled, garbled
 
 
 class RuleBook:
@@ -13,6 +14,9 @@ class RuleBook:
     Args:
         ledger: Holds their contents.
 
+    Raises:
+        services.garbled.Garbled: If one that is asked for is missing, or cannot be read.
+
     Attributes:
         current: The rule set in force.
     """
@@ -20,14 +24,25 @@ class RuleBook:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._compiled: dict[int, RuleSet] = {0: RuleSet()}
+        for closing in ledger.record.closings:
+            self.get(closing.rules)
         self.current = self.get(ledger.record.rules)
 
     def get(self, n: int) -> RuleSet:
         """Return a rule set that is in force or that an open closing asks for."""
         known = self._compiled.get(n)
         if known is None:
-            known = self._compiled[n] = compile_rules(n, self._ledger.rule_sets[n])
+            known = self._compiled[n] = self._compile(n)
         return known
+
+    def _compile(self, n: int) -> RuleSet:
+        content = self._ledger.rule_sets.get(n)
+        if content is None:
+            raise Garbled(f"record {rules_key(n)!r} is missing, though it is in force")
+        try:
+            return compile_rules(n, content)
+        except CAUSES as error:
+            raise garbled(rules_key(n), error) from error
 
     def apply(self, event: RulesApplied) -> str | None:
         """Put a newer rule set in force; return what is wrong with it, if refused."""

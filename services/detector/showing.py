@@ -10,7 +10,7 @@ from services.detector.facts.people import SEEN_DAYS
 from services.detector.facts.profile import Profile
 from services.detector.subject import Account
 
-_HIDDEN = {"stamps", "zone", "zone_from", "zone_before"}
+_HIDDEN = {"stamps", "zone", "zone_from", "zone_before", "zones", "lost"}
 
 
 def shown(account: Account, partition: int, stamp: int, judged: int = -1) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import msgspec
 
 from schemas import alerts as alert_codec
 from schemas import topics
-from services.continuity import CannotOwn, check, check_count
+from services.continuity import CannotOwn, check, check_count, emptied, unusable
+from services.detector.ledger import ROOT
 from services.detector.partition import Partition
 from services.detector.pending import Cut
 from services.detector.settings import DetectorSettings
@@ -53,10 +54,13 @@ class Store:
 
     Attributes:
         footprint: How much of `state.v1` the partition holds.
+        behind: How many messages the log held beyond the snapshot when it was taken over: what a
+            former owner had folded and not written, and what had come since.
     """
 
     def __init__(self, settings: DetectorSettings, number: int) -> None:
-        self.footprint = Footprint({})
+        self.footprint = Footprint({}, ROOT)
+        self.behind = 0
         self.names = Names.of(settings.prefix)
         self.number = number
         self._settings = settings
@@ -76,14 +80,19 @@ class Store:
         """
         await self._writer.start()
         settings, number = self._settings, self.number
-        snapshot = await load(settings.kafka, self.names.state, number, remains)
-        self.footprint = Footprint(snapshot)
-        partition = _restored(number, snapshot, settings)
+        within = settings.detector_load_seconds
+        snapshot = await load(settings.kafka, self.names.state, number, remains, within)
+        if not snapshot:
+            fault = emptied(await bounds(settings.kafka, self.names.state, number, -1))
+            if fault is not None:
+                raise _unusable(number, fault)
+        partition = self._restored(snapshot)
         record = partition.ledger.record
         log = await bounds(settings.kafka, self.names.events, number, record.stamp)
         topic = topics.EVENTS.name
         check_count(topic, log.partitions, record.partitions, settings.partitions)
         check(topic, topics.STATE.name, number, record.stamp, record.appended, log)
+        self.behind = log.end - record.stamp - 1
         return partition
 
     async def write(self, cut: Cut) -> None:
@@ -93,7 +102,8 @@ class Store:
             services.snapshots.Fenced: If somebody else owns the partition now.
         """
         names, number = self.names, self.number
-        records = [Record(names.state, number, key, value) for key, value in cut.records]
+        state = self.footprint.seal(cut.records)
+        records = [Record(names.state, number, key, value) for key, value in state]
         records += [Record(names.accounts, number, key, value) for key, value in cut.summaries]
         records += [
             Record(names.alerts, number, alert.account, alert_codec.encode(alert))
@@ -101,17 +111,24 @@ class Store:
         ]
         records += [Record(names.rejects, None, one.source, _encode(one)) for one in cut.rejects]
         await self._writer.write(records)
-        self.footprint.note(cut.records)
+
+    def _restored(self, snapshot: dict[str, bytes]) -> Partition:
+        horizon, partitions = self._settings.detector_id_horizon, self._settings.partitions
+        try:
+            partition = Partition.restore(self.number, partitions, snapshot, horizon)
+        except ValueError as error:
+            raise _unusable(self.number, str(error)) from error
+        self.footprint = Footprint(snapshot, ROOT)
+        fault = self.footprint.fault(snapshot, partition.ledger.record.seal)
+        if fault is not None:
+            raise _unusable(self.number, fault)
+        return partition
 
     async def close(self) -> None:
         """Give the partition up."""
         await self._writer.stop()
 
 
-def _restored(number: int, snapshot: dict[str, bytes], settings: DetectorSettings) -> Partition:
-    horizon, partitions = settings.detector_id_horizon, settings.partitions
-    try:
-        partition = Partition.restore(number, partitions, snapshot, horizon)
-    except ValueError as error:
-        raise CannotOwn(f"state.v1 partition {number} cannot be used: {error}") from error
-    return partition
+def _unusable(number: int, fault: str) -> CannotOwn:
+    remedy = "start a new deployment (another EBBWATCH_PREFIX) and import the history"
+    return unusable(topics.STATE.name, number, fault, remedy)

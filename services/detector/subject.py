@@ -16,6 +16,7 @@ from services.detector.episode import Episode
 from services.detector.facts import KEPT, Facts, Families
 from services.detector.facts.buckets import BLOCK_DAYS, Buckets, Line
 from services.detector.facts.people import People
+from services.garbled import CAUSES, Garbled, garbled, read
 
 VERSION = 1
 SEPARATOR = "\x1f"
@@ -137,6 +138,8 @@ class HotRecord(msgspec.Struct, omit_defaults=True):
     erased: int = 0
 
 
+_PARTS = frozenset({"hot", "cold", "people"})
+
 ColdRecord = dict[str, list[int]]
 PageRecord = dict[str, bytes]
 
@@ -215,13 +218,13 @@ def restore(subject: str, parts: Mapping[tuple[str, int], bytes]) -> Account:
     """
     if ("hot", 0) not in parts:
         raise ValueError(f"{subject!r} has no hot record")
-    hot = _decode_hot(parts["hot", 0])
+    hot = read(_decode_hot, subject, parts["hot", 0])
     if hot.v != VERSION:
         raise ValueError(f"{subject!r} is of version {hot.v}, this code reads {VERSION}")
-    pages = [_page(parts.get(("people", number))) for number in range(hot.pages)]
+    pages = [_page(subject, number, parts) for number in range(hot.pages)]
     facts = Facts(
         people=People(pages),
-        buckets=_buckets(hot, parts),
+        buckets=_buckets(subject, hot, parts),
         **{name: getattr(hot.facts, name) for name in KEPT},
     )
     return Account(
@@ -254,9 +257,22 @@ def restore_all(snapshot: Iterable[tuple[str, bytes]]) -> dict[str, Account]:
     """
     parts: dict[str, dict[tuple[str, int], bytes]] = {}
     for key, raw in snapshot:
-        subject, part, number = Key.parse(key)
+        try:
+            subject, part, number = Key.parse(key)
+        except ValueError as error:
+            raise garbled(key, error) from error
+        if part not in _PARTS:
+            raise Garbled(f"record {key!r} is a part {part!r}, which this code does not know")
         parts.setdefault(subject, {})[part, number] = raw
-    return {subject: restore(subject, found) for subject, found in parts.items()}
+    return {subject: _named(subject, found) for subject, found in parts.items()}
+
+
+def _named(subject: str, parts: Mapping[tuple[str, int], bytes]) -> Account:
+    """Build an account; whatever is wrong, the error names it."""
+    try:
+        return restore(subject, parts)
+    except CAUSES as error:
+        raise garbled(subject, error) from error
 
 
 def _hot(account: Account) -> HotRecord:
@@ -304,10 +320,14 @@ def _cold(buckets: Buckets, first: int) -> ColdRecord:
     }
 
 
-def _buckets(hot: HotRecord, parts: Mapping[tuple[str, int], bytes]) -> Buckets:
+def _buckets(subject: str, hot: HotRecord, parts: Mapping[tuple[str, int], bytes]) -> Buckets:
     buckets = Buckets()
     buckets.hot_from = hot.hot_from
-    cold = {n: _decode_cold(raw) for (part, n), raw in sorted(parts.items()) if part == "cold"}
+    cold = {
+        n: read(_decode_cold, str(Key(subject, part, n)), raw)
+        for (part, n), raw in sorted(parts.items())
+        if part == "cold"
+    }
     for name, record in hot.lines.items():
         line = buckets.lines[name] = Line(record.start)
         del line.values[:]
@@ -331,7 +351,9 @@ def _pack(packed: int) -> bytes:
     return packed.to_bytes(-(-packed.bit_length() // 8), "little")
 
 
-def _page(raw: bytes | None) -> dict[str, int]:
+def _page(subject: str, number: int, parts: Mapping[tuple[str, int], bytes]) -> dict[str, int]:
+    raw = parts.get(("people", number))
     if raw is None:
         return {}
-    return {who: int.from_bytes(packed, "little") for who, packed in _decode_page(raw).items()}
+    page = read(_decode_page, str(Key(subject, "people", number)), raw)
+    return {who: int.from_bytes(packed, "little") for who, packed in page.items()}

@@ -12,7 +12,7 @@ from schemas.events import (
     SubjectRepaired,
 )
 from services.detector import summary
-from services.detector.calendars import DAY_US, to_day
+from services.detector.calendars import DAY_US, HOUR_US, to_day
 from services.detector.closings import Closings
 from services.detector.completeness import Completeness
 from services.detector.docket import Docket
@@ -89,16 +89,21 @@ class System:
                 self._pending.refuse_entry(at, "bad_rules", wrong, entry)
             self._completeness.configure()
         elif isinstance(event, SubjectRepaired):
-            self._folding.repair(event.subject)
+            # With an origin it says that nothing comes in the place of an entry that is lost.
+            if entry.origin is None:
+                self._folding.repair(event.subject)
         elif isinstance(event, PartClosed):
             self._part(at, event, entry)
         elif isinstance(event, AccountErased | PersonErased):
             self._erase(at, entry)
 
     def _tick(self, tick: ClockTicked, at: Place) -> None:
+        # One hour far ahead would push all others out of what is kept of its source.
+        newest = (at.appended + AHEAD_US) // HOUR_US
         for source, hours in tick.seen.items():
             for hour in hours:
-                self._ledger.sightings.see(source, hour)
+                if 0 <= hour <= newest:
+                    self._ledger.sightings.see(source, hour)
         self._completeness.hear(tick)
         record = self._ledger.record
         if tick.at <= record.clock:

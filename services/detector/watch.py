@@ -1,17 +1,20 @@
 """How far a worker is, and whether Kafka answers it: what its watchdog and /readyz ask."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
 from services.detector.ownership import Ownership
 from services.detector.store import Names
 from services.kafka_clients import ANSWER_SECONDS, Reach
-from services.watchdog import Place
+from services.watchdog import PATIENCE_SECONDS, Ends, Place
 
 LOOK_SECONDS: Final = 1.0
 ADRIFT_SECONDS: Final = 240.0
 """A rebalance may take 120 s (`broker_rebalance_timeout`), and a load 90 s."""
+PULSE: Final = 0.75
+"""Of the watchdog's patience: for so long a rebalance stands in one place. Kafka is asked each
+time, and nothing is ended."""
 
 
 class Position(NamedTuple):
@@ -36,6 +39,7 @@ class Watch:
         lag: Returns how many messages of a partition wait behind a stamp; None while unknown.
         heard: Returns when Kafka last told of a partition, milliseconds; None if it never did.
         clock: Seconds that only go up.
+        patience: The watchdog's, seconds.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Watch:
         lag: Callable[[int, int], int | None],
         heard: Callable[[int], int | None],
         clock: Callable[[], float],
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._names = names
         self._ownership = ownership
@@ -53,7 +58,9 @@ class Watch:
         self._lag = lag
         self._heard = heard
         self._clock = clock
+        self._pulse = PULSE * patience
         self._adrift_since: float | None = None
+        self._unanswered = False
         self._told = 0
         self._silent = 0.0
 
@@ -72,14 +79,30 @@ class Watch:
                 found[Place(self._names.state, number)] = f"the flush after {owned.flushed_at:.1f}"
         return found
 
+    def noting(self, ends: Ends) -> Ends:
+        """Return the same question to Kafka, noting where it is not answered.
+
+        Args:
+            ends: Asks Kafka where its logs end; called in the watchdog's thread.
+        """
+
+        def ask(places: Collection[Place]) -> Mapping[tuple[str, int], int] | None:
+            found = ends(places)
+            self._unanswered |= found is None
+            return found
+
+        return ask
+
     def _adrift(self) -> dict[Place, object]:
-        """A rebalance that does not end is no progress either."""
+        """A rebalance that does not end is no progress either; while Kafka is away none can."""
         now = self._clock()
-        if self._adrift_since is None:
-            self._adrift_since = now
-        if now - self._adrift_since < ADRIFT_SECONDS:
-            return {}
-        return {Place(self._names.events, 0): "a rebalance that does not end"}
+        if self._adrift_since is None or self._unanswered:
+            self._adrift_since, self._unanswered = now, False
+        passed = now - self._adrift_since
+        place = Place(self._names.events, 0)
+        if passed < ADRIFT_SECONDS:
+            return {place: f"a rebalance, look {passed // self._pulse:.0f}"}
+        return {place: "a rebalance that does not end"}
 
     async def run(self) -> None:
         """Tell whether Kafka answers, until cancelled."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -11,21 +11,20 @@ from aiokafka.errors import KafkaError
 from schemas.config import Input
 from services import failpoints
 from services.ingest.formats import find
-from services.ingest.forwarding import Forwarded, Source
+from services.ingest.forwarding import Forwarded, Source, slices
 from services.ingest.inputs import Inputs
 from services.ingest.markers import Marks
 from services.ingest.metrics import Metrics
 from services.ingest.rejects import Rejects
 from services.ingest.seen import Seen
 from services.kafka_clients import Pulse, close
-from services.publishing.publisher import Publisher
+from services.publishing.publisher import Publisher, Unavailable
 from services.runtime import Health, get_logger
 from services.topic_admin import partition_counts
 from services.watchdog import Place
 
 POLL_MILLISECONDS: Final = 200
 POLL_RECORDS: Final = 5_000
-"""As many as ten full envelopes, so that what is in flight stays small."""
 LOOK_SECONDS: Final = 10.0
 """Between two looks at which input topics exist."""
 BACK_OFF_SECONDS: Final = 1.0
@@ -49,7 +48,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         seen: Learns when each source sent something.
         metrics: Counts, and shows the lag.
         health: Shows each input.
-        now: The wall clock, microseconds since 1970-01-01 UTC.
+        now: What times are compared with, microseconds since 1970-01-01 UTC.
         limit: Events that one record may hold.
         session: Seconds after which the group gives up on a silent member.
         marked: Returns the input partitions that were ever read, by topic.
@@ -90,7 +89,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         self._settled = asyncio.Event()
         self._epoch = 0
         self._turns = 0
-        self._failing = False
+        self._failure = ""
 
     def configure(self, inputs: Mapping[str, Input]) -> None:
         """Take these inputs from now on; the consumer starts anew if they are others."""
@@ -122,16 +121,25 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
             topics: frozenset[str] = frozenset()
             try:
                 topics = await self._existing()
-                self._failing = False
                 if topics:
                     await self._consume(topics)
-            except (KafkaError, OSError, TimeoutError) as error:
-                if not self._failing:
-                    _log.warning("input topics cannot be read", error=repr(error))
-                self._failing = True
+                else:
+                    self._fail("")
+            except (KafkaError, OSError, TimeoutError, UnicodeDecodeError) as error:
+                self._fail(f"input topics cannot be read: {error!r}")
+                topics = frozenset()
+            except Unavailable as error:
+                self._fail(str(error))
                 topics = frozenset()
             if not topics:
                 await self._wait(BACK_OFF_SECONDS if self._configured else LOOK_SECONDS)
+
+    def _fail(self, why: str) -> None:
+        """Show why nothing is carried; empty: it is."""
+        if why and why != self._failure:
+            _log.warning("inputs are not carried", reason=why)
+        self._failure = why
+        self._inputs.hinder(why)
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -171,17 +179,19 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
                 await consumer.start()
             await self._carry(consumer, frozenset(topics))
         finally:
-            await self._land()
-            await self._marks.finish(self._inputs.unmarked())
-            await close(consumer.stop)
-            self._settled.clear()
-            self._inputs.release(())
+            try:
+                await self._land()
+            finally:
+                await self._marks.finish(self._inputs.unmarked())
+                await close(consumer.stop)
+                self._settled.clear()
+                self._inputs.release(())
 
     async def _carry(self, consumer: Any, topics: frozenset[str]) -> None:
         loop = asyncio.get_running_loop()
         look, pulse = loop.time() + LOOK_SECONDS, Pulse(loop.time)
         while not self._changed.is_set():
-            polled = await consumer.getmany(timeout_ms=POLL_MILLISECONDS, max_records=POLL_RECORDS)
+            polled = await self._poll(consumer)
             epoch = self._epoch
             self._turns += 1
             pulse.check(consumer)
@@ -193,8 +203,23 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
             self._marks.leave(self._inputs.unmarked())
             if loop.time() > look:
                 look = loop.time() + LOOK_SECONDS
+                self._fail("")
                 if await self._existing() != topics:
                     return
+
+    async def _poll(self, consumer: Any) -> Mapping[TopicPartition, list[Any]]:
+        try:
+            polled: Mapping[TopicPartition, list[Any]] = await consumer.getmany(
+                timeout_ms=POLL_MILLISECONDS, max_records=POLL_RECORDS
+            )
+        except UnicodeDecodeError:
+            # aiokafka passes on no record of a batch in which a header's name is no UTF-8, and has
+            # dropped what it had polled beside: all is read again, without that input.
+            if not await self._inputs.stop_unreadable(consumer):
+                raise
+            self._changed.set()
+            return {}
+        return polled
 
     async def _settle(self) -> None:
         """Wait until the partitions are assigned and checked."""
@@ -212,23 +237,38 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         self, consumer: Any, polled: Mapping[TopicPartition, list[Any]], epoch: int
     ) -> None:
         """Turn records into entries while those before them are on their way."""
-        forwarded = Forwarded()
-        now = self._now()
-        ahead: dict[TopicPartition, tuple[int, int]] = {}
-        for partition, records in polled.items():
-            if not self._inputs.check(partition, records[0].offset):
-                self._changed.set()
-                continue
-            source = self._inputs.source(partition)
-            for record in records:
-                forwarded.add(record, source, now)
-            offset, time = records[-1].offset + 1, records[-1].timestamp * 1000
-            until = self._inputs.reached(consumer, partition, offset, time, now)
-            ahead[partition] = (offset, until)
-        await self._land()
-        if ahead:
+        departed = False
+        for forwarded, last in slices(self._checked(polled), self._now):
+            departed = True
+            self._turns += 1
+            ahead = self._ahead(consumer, last)
+            await self._land()
+            if epoch != self._epoch or self._changed.is_set():
+                # Nothing of these is committed, so whoever owns the partitions now reads them.
+                return
             self._flight = asyncio.create_task(self._publish(consumer, forwarded, ahead, epoch))
-        await self._inputs.measure(consumer, ahead)
+        if not departed:
+            await self._land()
+        await self._inputs.measure(consumer, polled)
+
+    def _ahead(
+        self, consumer: Any, last: Mapping[TopicPartition, Any]
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        """Return where partitions go on behind records, and up to when they are complete then."""
+        now, ahead = self._now(), {}
+        for partition, record in last.items():
+            offset, time = record.offset + 1, record.timestamp * 1000
+            ahead[partition] = offset, self._inputs.reached(consumer, partition, offset, time, now)
+        return ahead
+
+    def _checked(
+        self, polled: Mapping[TopicPartition, list[Any]]
+    ) -> Iterator[tuple[TopicPartition, Source, Sequence[Any]]]:
+        for partition, records in polled.items():
+            if self._inputs.check(partition, records[0].offset):
+                yield partition, self._inputs.source(partition), records
+            else:
+                self._changed.set()
 
     async def _publish(
         self,

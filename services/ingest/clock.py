@@ -50,6 +50,7 @@ class Clock:
         self._on_skew = on_skew or (lambda _seconds: None)
         self._number = 0
         self._skew = 0
+        self._kafkas: tuple[int, float] | None = None
 
     def why_closed(self) -> str | None:
         """Return why no event may be taken in, or None."""
@@ -61,6 +62,18 @@ class Clock:
                 f"more than {SKEW_MICROS // 1_000_000} s; set it right"
             )
         return None
+
+    def latest(self) -> int:
+        """Return the later of this machine's clock and Kafka's, microseconds since 1970-01-01 UTC.
+
+        A record of an input waits for nobody: an own clock that is behind must not make an event
+        of today one of the future. Kafka's goes on from the last tick.
+        """
+        if self._kafkas is None:
+            return self._now()
+        at, read_at = self._kafkas
+        passed = asyncio.get_running_loop().time() - read_at
+        return max(self._now(), at + round(passed * 1_000_000))
 
     async def run(self) -> None:
         """Tick until cancelled, at whole multiples of the interval and once at the start."""
@@ -78,7 +91,7 @@ class Clock:
         hours = self._seen.take()
         # Taken before the tick is queued, so that what it calls complete is in the log before it.
         complete = self._progress()
-        at = self._now()
+        at, sent_at = self._now(), asyncio.get_running_loop().time()
         event = ClockTicked(at=at, mode="live", complete_until=complete, seen=hours)
         id = f"tick-{self._replica}-{self._number}"
         try:
@@ -89,6 +102,7 @@ class Clock:
             self._seen.give_back(hours)
             _log.warning("tick not acknowledged", id=id, error=str(error))
             return False
+        self._kafkas = (appended_ms * 1000, sent_at) if appended_ms else None
         self._compare(appended_ms * 1000, at, self._now())
         return True
 

@@ -12,6 +12,10 @@ from services.publishing.lanes import ENTRY_BYTES
 SYSTEM_SOURCE = "ebbwatch"
 AHEAD_MICROS = 600 * 1_000_000
 """How far an event may be ahead of the clock. Source: design.md §4."""
+ROOM_BYTES: Final = 2048
+"""Kept back in an envelope: a forward or a repair gives an entry another origin and subject, each
+with an id of up to 200 characters, which take up to 4 bytes."""
+EVENT_BYTES: Final = ENTRY_BYTES - ROOM_BYTES
 
 _PREFIX: Final = {"person": PERSON, "colleague": COLLEAGUE}
 
@@ -21,7 +25,7 @@ def admit(
     partitions: int,
     now: int,
     origin: Origin | None = None,
-    missing_time: int = 0,
+    missing_time: int | None = None,
 ) -> list[tuple[int, bytes]] | Refused:
     """Turn an event into one entry for each partition that it concerns.
 
@@ -30,37 +34,32 @@ def admit(
         partitions: Partition count of `events.v1`.
         now: What its time is compared with, microseconds since 1970-01-01 UTC.
         origin: Where it came from; None over HTTP.
-        missing_time: The time of an event that has none, microseconds; 0 for the append time.
+        missing_time: The time of an event that has none, microseconds, which may be any number;
+            None for the append time.
 
     Returns:
         Partition and encoded entry, one for each partition of a subject that it is folded into; all
-        partitions for an event that concerns everybody. A refusal if it lies in the future or is
-        too long.
+        partitions for an event that concerns everybody. A refusal if it lies in the future or
+        before 1970, or is too long.
     """
-    time = incoming.time
-    if time is None:
-        time = missing_time
-    elif time <= 0:
-        return _refuse(incoming, "invalid", "time", "the time must lie after 1970-01-01T00:00:00Z")
-    elif time > now + AHEAD_MICROS:
-        ahead = (time - now) // 1_000_000
-        detail = f"the time is {ahead} s ahead of the clock, more than 600 s; correct the sender's"
-        return _refuse(incoming, "future", "time", detail)
+    time = missing_time if incoming.time is None else incoming.time
+    if time is not None and not 0 < time <= now + AHEAD_MICROS:
+        return _untimely(incoming, time, now)
     items: list[tuple[int, bytes]] = []
     for homes, subjects in _targets(incoming, partitions):
         entry = encode_entry(
             Entry(
                 incoming.id,
                 incoming.source,
-                time,
+                time or 0,
                 subjects,
                 incoming.event,
                 origin,
                 incoming.day,
             )
         )
-        if len(entry) > ENTRY_BYTES:
-            detail = f"the event takes {len(entry)} bytes, more than {ENTRY_BYTES}; send less data"
+        if len(entry) > EVENT_BYTES:
+            detail = f"the event takes {len(entry)} bytes, more than {EVENT_BYTES}; send less data"
             return _refuse(incoming, "too_large", "data", detail)
         items += [(home, entry) for home in homes]
     return items
@@ -111,6 +110,19 @@ def _subjects(incoming: Incoming) -> list[str]:
     if named is not None and isinstance(whom, str):
         subjects.append(_PREFIX[named.kind] + whom)
     return subjects
+
+
+def _untimely(incoming: Incoming, time: int, now: int) -> Refused:
+    what, remedy = "the time", "correct the sender's"
+    if incoming.time is None:
+        what = "the event has no time, and that of its record"
+        remedy = "send `time`, or have the producer stamp its records in milliseconds since 1970"
+    if time <= 0:
+        detail = f"{what} must lie after 1970-01-01T00:00:00Z; {remedy}"
+        return _refuse(incoming, "invalid", "time", detail)
+    ahead = (time - now) // 1_000_000
+    detail = f"{what} is {ahead} s ahead of the clock, more than 600 s; {remedy}"
+    return _refuse(incoming, "future", "time", detail)
 
 
 def _refuse(incoming: Incoming, reason: str, field: str, detail: str) -> Refused:

@@ -14,6 +14,7 @@ from services.runtime import Health, get_logger
 
 FUTURE_MICROS: Final = 120 * 1_000_000
 """A record's time this far ahead tells nothing of how far its partition is: its clock is wrong."""
+REREAD_MILLISECONDS: Final = 2_000
 
 _log = get_logger(__name__)
 
@@ -43,6 +44,8 @@ class Inputs:
         self._sources: Mapping[str, Source] = {}
         self._faults: dict[str, str] = {}
         self._shown: dict[str, str | None] = {}
+        self._hindrance = ""
+        self._measured: dict[TopicPartition, str] = {}
         self._next: dict[TopicPartition, int] = {}
         self._until: dict[TopicPartition, int] = {}
         self._committed: set[TopicPartition] = set()
@@ -56,6 +59,7 @@ class Inputs:
         """
         for name in self._configured.keys() - inputs.keys():
             self._health.remove(f"input:{name}")
+            self._metrics.input_up.remove(name)
         self._faults = {
             name: fault
             for name, fault in self._faults.items()
@@ -94,7 +98,16 @@ class Inputs:
         if fault is not None and self._shown.get(name) != fault:
             _log.error("input stopped", input=name, fault=fault)
         self._shown[name] = fault
-        self._health.set(f"input:{name}", fault is None, fault or "", required=False)
+        what = fault or self._hindrance
+        self._health.set(f"input:{name}", not what, what, required=False)
+        self._metrics.input_up.labels(name).set(not what)
+
+    def hinder(self, why: str) -> None:
+        """Show why no input is carried at present, whatever it is itself; empty: they are again."""
+        if why != self._hindrance:
+            self._hindrance = why
+            for name in self._configured:
+                self._show(name, self._shown.get(name))
 
     async def take(self, consumer: Any, assigned: frozenset[TopicPartition]) -> None:
         """Note from where each new partition is read, and whether that can be.
@@ -116,12 +129,12 @@ class Inputs:
     ) -> None:
         if committed is None:
             if partition.partition in self._marked().get(partition.topic, ()):
-                self._stop(partition, "was read before, and Kafka has forgotten up to where")
+                self._doubt(partition, "was read before, and Kafka has forgotten up to where")
             return
         self._next[partition] = committed
         self._committed.add(partition)
         if committed > end:
-            self._stop(partition, f"ends at {end}, and was read up to {committed}")
+            self._doubt(partition, f"ends at {end}, and was read up to {committed}")
         elif committed < start:
             # The records are gone; to wait would not bring them back.
             lost = start - committed
@@ -137,12 +150,40 @@ class Inputs:
                 found[partition.topic] = some | {partition.partition}
         return found
 
+    async def stop_unreadable(self, consumer: Any) -> bool:
+        """Stop the inputs of partitions whose next records the client itself cannot read.
+
+        Args:
+            consumer: Their owner; what it reads meanwhile is lost to it.
+
+        Returns:
+            Whether there was one.
+        """
+        found = False
+        for partition in consumer.assignment():
+            position, end = await _position(consumer, partition), consumer.highwater(partition)
+            if position is None or end is None or position >= end:
+                continue
+            try:
+                await consumer.getmany(partition, timeout_ms=REREAD_MILLISECONDS)
+            except UnicodeDecodeError:
+                self._stop(
+                    partition,
+                    f"holds, at {position} or soon after, a record with a header whose name is no "
+                    "UTF-8: mend its producer, delete the records up to there "
+                    "(`kafka-delete-records`), and restart ingest",
+                )
+                found = True
+        return found
+
+    def _doubt(self, partition: TopicPartition, what: str) -> None:
+        """Stop an input whose topic does not look like the one that was read."""
+        remedy = f"`ebbwatch inputs reset {self._name(partition)}` accepts it as it is"
+        self._stop(partition, f"{what}: was the topic created anew? {remedy}")
+
     def _stop(self, partition: TopicPartition, what: str) -> None:
         name = self._name(partition)
-        fault = (
-            f"partition {partition.partition} of topic {partition.topic!r} {what}: was the topic "
-            f"created anew? `ebbwatch inputs reset {name}` accepts it as it is"
-        )
+        fault = f"partition {partition.partition} of topic {partition.topic!r} {what}"
         self._faults[name] = fault
         self._show(name, fault)
 
@@ -163,7 +204,7 @@ class Inputs:
             offset: Its offset.
         """
         if offset < self._next.get(partition, 0):
-            self._stop(
+            self._doubt(
                 partition, f"goes on at {offset}, and was read up to {self._next[partition]}"
             )
         return not self.faulty((partition,))
@@ -206,10 +247,19 @@ class Inputs:
 
     def release(self, revoked: Iterable[TopicPartition]) -> None:
         """Forget partitions; all of them if none is named."""
-        for partition in tuple(revoked) or tuple(self._next.keys() | self._until.keys()):
+        every = self._next.keys() | self._until.keys() | self._measured.keys()
+        for partition in tuple(revoked) or tuple(every):
             self._committed.discard(partition)
             self._next.pop(partition, None)
             self._until.pop(partition, None)
+            self._forget_lag(partition)
+
+    def _forget_lag(self, partition: TopicPartition) -> None:
+        """Show a partition no more: a lag that nobody measures would stand for ever."""
+        name = self._measured.pop(partition, None)
+        if name is not None:
+            self._metrics.lag.remove(self._group, partition.topic, partition.partition)
+            self._metrics.input_lag.remove(name, partition.partition)
 
     def progress(self) -> dict[str, int]:
         """Return up to when each owned `input/partition` is forwarded, microseconds."""
@@ -233,18 +283,21 @@ class Inputs:
             if end is None or polled_ms is None:
                 continue
             position = await _position(consumer, partition)
-            if position is None:
+            if position is None or partition not in consumer.assignment():
                 continue
             # Records of a stopped input were polled as well, and not forwarded.
             if partition not in busy and position >= end and not self.faulty((partition,)):
                 self._until[partition] = max(polled_ms * 1000, self._until.get(partition, 0))
-            self._metrics.lag.labels(self._group, partition.topic, partition.partition).set(
-                max(0, end - position)
-            )
             age = (polled_ms * 1000 - self._until.get(partition, polled_ms * 1000)) / 1e6
-            self._metrics.input_lag.labels(self._name(partition), partition.partition).set(
-                max(0.0, age)
-            )
+            self._show_lag(partition, max(0, end - position), max(0.0, age))
+
+    def _show_lag(self, partition: TopicPartition, records: int, age: float) -> None:
+        topic, number, name = partition.topic, partition.partition, self._name(partition)
+        if self._measured.get(partition, name) != name:
+            self._forget_lag(partition)
+        self._measured[partition] = name
+        self._metrics.lag.labels(self._group, topic, number).set(records)
+        self._metrics.input_lag.labels(name, number).set(age)
 
 
 async def _position(consumer: Any, partition: TopicPartition) -> int | None:

@@ -166,7 +166,10 @@ class Intake:
         if not sorting.refused:
             await publishing
             return
-        refusals = [reject(each, batch.raws[index], index) for index, each in sorting.refused]
+        refusals = [
+            reject(each, batch.raws[index], index, source=sorting.told_by(each))
+            for index, each in sorting.refused
+        ]
         # Refusals are part of the answer: who is told of one can look it up.
         await asyncio.gather(publishing, self._rejects.write(refusals, self._deadline))
 
@@ -187,11 +190,17 @@ class _Sorting:
         if isinstance(outcome, Refused):
             if outcome.reason in WHOLE_BODY:
                 raise RefusedBody(outcome)
-            self.refused.append((index, outcome))
+            # Of what cannot be read today, a later version may be able to make an event.
+            held = outcome.source and not keys.may_send(self._key, outcome.source)
+            self.refused.append((index, _forbidden(outcome, self._key) if held else outcome))
         elif not keys.may_send(self._key, outcome.source):
             self.refused.append((index, _forbidden(outcome, self._key)))
         else:
             self._admit(index, outcome)
+
+    def told_by(self, refused: Refused) -> str:
+        """Return whose a refusal is: of an event that names no source, the key's, if it has one."""
+        return refused.source or ("" if self._key.source == keys.ANY_SOURCE else self._key.source)
 
     def _admit(self, index: int, incoming: Incoming) -> None:
         admitted = admit(incoming, self._partitions, self._now)
@@ -204,6 +213,6 @@ class _Sorting:
         self.accepted[source] = self.accepted.get(source, 0) + 1
 
 
-def _forbidden(incoming: Incoming, key: ApiKey) -> Refused:
+def _forbidden(incoming: Incoming | Refused, key: ApiKey) -> Refused:
     detail = f"key {key.id} may send for source {key.source!r} only; use another key"
     return Refused("forbidden_source", "source", detail, incoming.id, incoming.source)

@@ -53,6 +53,9 @@ class Metrics:
             "topic",
             "partition",
         )
+        self.input_up = self._gauge(
+            "ebbwatch_input_up", "1 while an input is carried, 0 while it is stopped.", "input"
+        )
         self.input_lag = self._gauge(
             "ebbwatch_input_lag_seconds",
             "Age of what is forwarded up to; small where nothing waits.",

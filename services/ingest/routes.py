@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from services.ingest import document
 from services.ingest.body import TooLarge, TooSlow, UnknownEncoding, Unreadable, Uploads
 from services.ingest.formats import cloudevents
 from services.ingest.intake import Intake, RefusedBody, Unauthorized
@@ -54,6 +55,10 @@ def create_app(intake: Intake, uploads: Uploads, health: Health) -> FastAPI:
 
 def _events(intake: Intake, uploads: Uploads) -> APIRouter:
     router = APIRouter()
+
+    @router.get(document.PATH)
+    async def get_document() -> Response:
+        return _json(document.document(), 200)
 
     @router.post("/v1/events")
     async def post_events(request: Request) -> Response:

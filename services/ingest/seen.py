@@ -20,8 +20,11 @@ class Seen:
         self.dropped = 0
 
     def note(self, pairs: Iterable[tuple[str, int]]) -> None:
-        """Add pairs, of events that are acknowledged."""
-        self._pairs.update(pairs)
+        """Add pairs, of events that are acknowledged; no hour before 1970.
+
+        A tick that tells of such an hour could be read by nobody.
+        """
+        self._pairs.update(pair for pair in pairs if pair[1] >= 0)
         while len(self._pairs) > TOTAL_LIMIT:
             self._pairs.pop()
             self.dropped += 1

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import random
 import shutil
 import sys
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str]) -> int:
     Args:
         arguments: Of the command line.
     """
+    # That a broker is away is what these runs are about; its clients need not repeat it.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     told = _parsed(arguments)
     scenarios = [named(name) for name in told.scenario] or list(SCENARIOS)
     if told.list:

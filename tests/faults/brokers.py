@@ -18,6 +18,9 @@ from tests.platform import require_jars
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
+CHANGEABLE = "enable-protected-configs local\n"
+"""Lets a scenario change the folder that a running Valkey writes to."""
+
 BESIDE = """\
 listeners=PLAINTEXT://{host}:{kafka},PROXIED://{host}:{behind},CONTROLLER://{host}:{controller}
 advertised.listeners=PLAINTEXT://{host}:{kafka},PROXIED://{host}:{proxied}
@@ -153,7 +156,7 @@ class Redis:
 
     def _start(self) -> None:
         self.node.folder.mkdir(parents=True, exist_ok=True)
-        Path(self.node.daemon.mark).write_text(self.node.settings())
+        Path(self.node.daemon.mark).write_text(self.node.settings() + CHANGEABLE)
         self.node.daemon.start(self.node.argv())
         self.node.daemon.wait_until(self.node.answers, local.START_SECONDS)
 

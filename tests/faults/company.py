@@ -56,13 +56,16 @@ signal_manager = "kim"
 """
 
 
-def write(folder: Path, inputs: Mapping[str, str], hooks: Mapping[str, str]) -> Path:
+def write(
+    folder: Path, inputs: Mapping[str, str], hooks: Mapping[str, str], rules: str = RULES
+) -> Path:
     """Write the company's files.
 
     Args:
         folder: Where the folder `company` is made.
         inputs: Topics by the name of the input.
         hooks: URLs by the name of the webhook channel.
+        rules: What stands in `rules.toml`.
 
     Returns:
         The folder.
@@ -71,7 +74,7 @@ def write(folder: Path, inputs: Mapping[str, str], hooks: Mapping[str, str]) -> 
     company.mkdir(exist_ok=True)
     (company / "secret").write_text(SECRET)
     (company / "company.toml").write_text(ROUTING + COMPANY)
-    (company / "rules.toml").write_text(RULES)
+    (company / "rules.toml").write_text(rules)
     (company / "directory.toml").write_text(DIRECTORY)
     (company / "inputs.toml").write_text(
         "\n".join(

@@ -14,6 +14,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from services.kafka_clients import pace
 from tests.faults.load import Event, Sent
 from tests.faults.scenario import NotExact
 from tests.platform import eventually
@@ -190,6 +191,7 @@ class Feeder:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._doors.kafka, enable_idempotence=True, request_timeout_ms=5_000
         )
+        pace(producer.client)
         try:
             await producer.start()
         except (KafkaError, OSError):

@@ -6,8 +6,9 @@ between, admitted by ingest's own functions.
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -16,10 +17,11 @@ from aiokafka.errors import KafkaError
 
 from schemas import cloudevents, envelope
 from schemas.cloudevents import Incoming
-from schemas.envelope import encode_entry
+from schemas.envelope import Origin, encode_entry
 from schemas.events import ClockTicked, RulesApplied
 from services.ingest.entries import admit
 from tests.faults.load import Event, Sent
+from tests.platform import eventually
 
 HOUR = 3_600_000_000
 TRY_AGAIN_SECONDS = 0.1
@@ -36,6 +38,12 @@ class Lapse:
         inputs: Input partitions, as `input/partition`, that are told to be complete.
         noted: Takes every event that is written.
         step: Time between two ticks.
+
+    Attributes:
+        inputs: Those input partitions.
+        input: The input that events of the way `input` bear as their origin; empty for none.
+        until: Returns up to when an input partition is told to be complete, given its name and the
+            tick's time, both in microseconds.
     """
 
     def __init__(
@@ -52,15 +60,43 @@ class Lapse:
         self._topic = topic
         self._partitions = partitions
         self._rules = rules
-        self._inputs = inputs
+        self.inputs = list(inputs)
         self._noted = noted
+        self.input = ""
+        self._offset = 0
+        self.until: Callable[[str, int], int] = lambda _, at: at
         self._step = step
         self._ticks = 0
         self._share = 0.0
+        self._task: asyncio.Task[None] | None = None
 
-    def passed(self) -> float:
-        """Return how much of the time has passed, 0..1."""
+    @property
+    def share(self) -> float:
+        """How much of the time has passed, 0..1."""
         return self._share
+
+    @contextlib.asynccontextmanager
+    async def writing(
+        self, sent: Sequence[Sent], begin: datetime, end: datetime
+    ) -> AsyncIterator[None]:
+        """Write, as `write` does, while the block runs; afterwards all of it is in the log."""
+        self._task = asyncio.create_task(self.write(sent, begin, end))
+        try:
+            yield
+            await self._task
+        finally:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def reached(self, share: float, within: float = 90.0) -> None:
+        """Wait until so much of the time has passed."""
+
+        def there() -> bool:
+            if self._task is not None and self._task.done():
+                self._task.result()
+            return self._share >= share
+
+        await eventually(there, within=within, what=f"{share:.0%} of the time to pass")
 
     async def write(self, sent: Sequence[Sent], begin: datetime, end: datetime) -> None:
         """Write events and ticks from one moment to another.
@@ -73,7 +109,7 @@ class Lapse:
         """
         span = end - begin
         steps = max(1, span // self._step)
-        waiting = deque(_in_order(sent))
+        waiting = deque(in_order(sent))
         await self._append(self._opening())
         for number in range(steps + 1):
             at = min(begin + number * self._step, end)
@@ -98,7 +134,7 @@ class Lapse:
         for one in sent:
             incoming = cloudevents.decode(msgspec.json.encode(one.event))
             assert isinstance(incoming, Incoming), incoming
-            admitted = admit(incoming, self._partitions, micros)
+            admitted = admit(incoming, self._partitions, micros, self._origin(one))
             assert isinstance(admitted, list), admitted
             for number, entry in admitted:
                 found[number].append(entry)
@@ -108,13 +144,19 @@ class Lapse:
         tick = ClockTicked(
             at=micros,
             mode="live",
-            complete_until=dict.fromkeys(self._inputs, micros),
+            complete_until={one: self.until(one, micros) for one in self.inputs},
             seen={source: sorted(hours) for source, hours in seen.items()},
         )
         entry = encode_entry(
             envelope.Entry(f"tick-lapse-{self._ticks}", "ebbwatch", micros, (), tick)
         )
         return {number: [*found[number], entry] for number in range(self._partitions)}
+
+    def _origin(self, sent: Sent) -> Origin | None:
+        if not self.input or sent.way != "input":
+            return None
+        self._offset += 1
+        return Origin(self.input, 0, self._offset, 0)
 
     async def _append(self, messages: Mapping[int, list[bytes]]) -> None:
         """Append one envelope to each partition; the next come after they are acknowledged."""
@@ -158,7 +200,7 @@ class Lapse:
             await producer.stop()
 
 
-def _in_order(sent: Sequence[Sent]) -> Iterator[tuple[datetime, Sent]]:
+def in_order(sent: Sequence[Sent]) -> Iterator[tuple[datetime, Sent]]:
     """Yield events with the newest time so far: what is late goes with those before it."""
     newest = datetime.min.replace(tzinfo=UTC)
     for one in sent:

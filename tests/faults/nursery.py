@@ -88,8 +88,6 @@ class Nurseries:
         self._folder.mkdir(parents=True, exist_ok=True)
         for number, path in enumerate(self._sockets):
             environ = {**os.environ, "PYTHONHASHSEED": str(number + 1)}
-            # Threads do not survive a fork.
-            environ["OPENBLAS_NUM_THREADS"] = "1"
             argv = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid())]
             argv += [sys.executable, "-m", __name__, str(path)]
             log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT, 0o600)

@@ -2,9 +2,6 @@
 
 It knows Kafka's frames, so it can hold back or falsify the answer to one kind of request alone. Of
 what it does to bytes, everything holds for connections that are open and for those to come.
-
-Source: the layout of frames and of `Produce` versions 3 to 8 (KIP-896 keeps 3 and later), as in
-kafka.apache.org/protocol; aiokafka 0.14 sends no version of these APIs with tagged fields.
 """
 
 import asyncio
@@ -14,42 +11,37 @@ import struct
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from enum import IntEnum
+
+from tests.faults.frames import Api, asker, made_up, rewritten
+
+__all__ = ["Api", "Faults", "Proxy", "Rewrite", "rewritten"]
 
 HOST = "127.0.0.1"
 
 
-class Api(IntEnum):
-    """The requests that scenarios speak of, by their key in Kafka's protocol."""
-
-    PRODUCE = 0
-    FETCH = 1
-    LIST_OFFSETS = 2
-    METADATA = 3
-    OFFSET_COMMIT = 8
-    FIND_COORDINATOR = 10
-    JOIN_GROUP = 11
-    HEARTBEAT = 12
-    INIT_PRODUCER_ID = 22
-    ADD_PARTITIONS = 24
-    END_TXN = 26
-
-
 @dataclass
 class Rewrite:
-    """What becomes of the answers to `Produce`.
+    """What becomes of the answers to some requests.
 
     Attributes:
         code: The error that is put into them.
         nth: The first answer that it happens to, counted from 1.
         times: To how many in a row.
-        applied: False keeps the request from the broker, and makes the answer up.
+        applied: False keeps `Produce` requests from the broker, and makes their answers up.
+        apis: Answers to which requests.
+        who: Stands in the id of the client that is answered, or in its transactional id.
     """
 
     code: int
     nth: int = 1
     times: int = 1
     applied: bool = True
+    apis: frozenset[Api] = frozenset({Api.PRODUCE})
+    who: str = ""
+
+    def concerns(self, api: int, who: str) -> bool:
+        """Tell whether answers to such requests count."""
+        return api in self.apis and self.who in who
 
     def holds(self, number: int) -> bool:
         """Tell whether it happens to the answer of that number."""
@@ -67,7 +59,7 @@ class Faults:
         withheld: Requests whose answers are kept back while they stand here.
         cut_after: Each connection breaks after so many bytes of answers.
         refusing: New connections are closed at once.
-        rewrite: What becomes of the answers to `Produce`.
+        rewrite: What becomes of some answers.
     """
 
     latency: float = 0.0
@@ -88,6 +80,7 @@ class _Asked:
 
     api: int
     version: int
+    who: str
     made_up: bytes | None = None
 
 
@@ -129,7 +122,14 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._changed = asyncio.Event()
-        self._rewritten = 0
+        self._counted = 0
+
+    @property
+    def falsified(self) -> int:
+        """How many answers were falsified since faults were set."""
+        rewrite = self.faults.rewrite
+        after = 0 if rewrite is None else self._counted - rewrite.nth + 1
+        return max(0, min(after, 0 if rewrite is None else rewrite.times))
 
     @property
     def connections(self) -> int:
@@ -139,7 +139,7 @@ class Proxy:
     def set(self, faults: Faults) -> None:
         """Put other faults in force; a rewriting counts answers from now on."""
         self.faults = faults
-        self._rewritten = 0
+        self._counted = 0
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -233,15 +233,13 @@ class Proxy:
         """Pass a request on, or make its answer up."""
         api, version, correlation = struct.unpack_from(">hhi", frame)
         self.passed[api] += 1
-        asked = _Asked(api, version)
+        asked = _Asked(api, version, asker(frame))
         pair.asked.append(asked)
         rewrite = self.faults.rewrite
-        if rewrite is not None and api == Api.PRODUCE and not rewrite.applied:
-            self._rewritten += 1
-            if rewrite.holds(self._rewritten):
-                asked.made_up = _made_up(frame, version, correlation, rewrite.code)
-                await _say_made_up(pair)
-                return
+        if rewrite is not None and not rewrite.applied and self._falsifies(asked):
+            asked.made_up = made_up(frame, version, correlation, rewrite.code)
+            await _say_made_up(pair)
+            return
         await _send(pair.broker, frame)
 
     async def _say(self, frame: bytes, pair: _Pair) -> None:
@@ -249,10 +247,8 @@ class Proxy:
         asked = pair.asked.popleft()
         await self._until(lambda: asked.api not in self.faults.withheld)
         rewrite = self.faults.rewrite
-        if rewrite is not None and asked.api == Api.PRODUCE and rewrite.applied:
-            self._rewritten += 1
-            if rewrite.holds(self._rewritten):
-                frame = rewritten(frame, asked.version, rewrite.code)
+        if rewrite is not None and rewrite.applied and self._falsifies(asked):
+            frame = rewritten(frame, asked.version, rewrite.code, asked.api)
         cut = self.faults.cut_after
         if cut is not None and pair.answered + len(frame) > cut:
             pair.client.write((len(frame).to_bytes(4) + frame)[: max(0, cut - pair.answered)])
@@ -262,76 +258,19 @@ class Proxy:
         await _send(pair.client, frame)
         await _say_made_up(pair)
 
+    def _falsifies(self, asked: _Asked) -> bool:
+        """Count an answer that a rewriting may happen to, and tell whether it does."""
+        rewrite = self.faults.rewrite
+        if rewrite is None or not rewrite.concerns(asked.api, asked.who):
+            return False
+        self._counted += 1
+        return rewrite.holds(self._counted)
+
 
 async def _say_made_up(pair: _Pair) -> None:
     while pair.asked and (frame := pair.asked[0].made_up) is not None:
         pair.asked.popleft()
         await _send(pair.client, frame)
-
-
-def rewritten(frame: bytes, version: int, code: int) -> bytes:
-    """Return the answer to a `Produce` request with another error for every partition.
-
-    Args:
-        frame: The answer, without its length.
-        version: The request's version, 3 to 8.
-        code: The error.
-    """
-    found = bytearray(frame)
-    for place in _errors(frame, version):
-        struct.pack_into(">h", found, place, code)
-    return bytes(found)
-
-
-def _errors(frame: bytes, version: int) -> list[int]:
-    """Return where the error of each partition stands in an answer to `Produce`."""
-    found: list[int] = []
-    (topics,), at = struct.unpack_from(">i", frame, 4), 8
-    for _ in range(topics):
-        (length,) = struct.unpack_from(">h", frame, at)
-        at += 2 + length
-        (partitions,) = struct.unpack_from(">i", frame, at)
-        at += 4
-        for _ in range(partitions):
-            found.append(at + 4)
-            # Partition, error, base offset, append time; the log's start since version 5.
-            at += 4 + 2 + 8 + 8 + (8 if version >= 5 else 0)
-            if version >= 8:
-                at = _past_record_errors(frame, at)
-    return found
-
-
-def _past_record_errors(frame: bytes, at: int) -> int:
-    (errors,) = struct.unpack_from(">i", frame, at)
-    at += 4
-    for _ in range(errors):
-        at = _past_text(frame, at + 4)
-    return _past_text(frame, at)
-
-
-def _past_text(frame: bytes, at: int) -> int:
-    length: int = struct.unpack_from(">h", frame, at)[0]
-    return at + 2 + max(0, length)
-
-
-def _made_up(frame: bytes, version: int, correlation: int, code: int) -> bytes:
-    """Return the answer to a `Produce` request that the broker never saw."""
-    at = _past_text(frame, 8)
-    at = _past_text(frame, at) + 2 + 4
-    (topics,), at = struct.unpack_from(">i", frame, at), at + 4
-    answer = bytearray(struct.pack(">ii", correlation, topics))
-    for _ in range(topics):
-        end = _past_text(frame, at)
-        answer += frame[at:end]
-        (partitions,), at = struct.unpack_from(">i", frame, end), end + 4
-        answer += struct.pack(">i", partitions)
-        for _ in range(partitions):
-            number, size = struct.unpack_from(">ii", frame, at)
-            at += 8 + max(0, size)
-            answer += struct.pack(">ihqq", number, code, -1, -1)
-            answer += struct.pack(">q", -1) if version >= 5 else b""
-            answer += struct.pack(">ih", 0, -1) if version >= 8 else b""
-    return bytes(answer + struct.pack(">i", 0))
 
 
 async def _send(writer: asyncio.StreamWriter, frame: bytes) -> None:

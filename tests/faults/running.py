@@ -5,7 +5,8 @@ import contextlib
 import itertools
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,12 @@ from random import Random
 import pytest
 
 from tests.faults.brokers import Broker, Redis
+from tests.faults.disks import small_disk
 from tests.faults.nursery import Nurseries
-from tests.faults.scenario import NotExact, NotRun, Scenario
+from tests.faults.scenario import Needs, NotExact, NotRun, Scenario
 from tests.faults.world import World, opened
+
+Step = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,12 @@ async def run(scenario: Scenario, seed: int, servers: Servers, folder: Path) -> 
     try:
         async with asyncio.timeout(scenario.needs.within):
             rng = Random(f"{scenario.name} {seed}")
-            async with _world(scenario, servers, folder, rng) as world:
+            async with (
+                _disk(scenario.needs, folder),
+                _world(scenario, servers, folder, rng) as world,
+            ):
                 at = [time.monotonic()]
-                for step in (partial(scenario.run, world, rng), world.settle, world.verify):
+                for step in _steps(scenario, world, rng):
                     await step()
                     at.append(time.monotonic())
                 told = _told(world)
@@ -133,10 +140,24 @@ async def run(scenario: Scenario, seed: int, servers: Servers, folder: Path) -> 
         differences = [str(failed) or repr(failed)]
     except BaseExceptionGroup as group:
         differences = [repr(one) for one in group.exceptions]
+    except Exception:
+        # A fault of the scenario's own; the other ones run all the same.
+        differences = traceback.format_exc().splitlines()
     if not differences:
         shutil.rmtree(folder)
     seconds = time.monotonic() - begun
     return Outcome(scenario.name, seed, seconds, tuple(differences), told, folder=folder)
+
+
+def _steps(scenario: Scenario, world: World, rng: Random) -> list[Step]:
+    steps: list[Step] = [partial(scenario.run, world, rng), world.settle]
+    return [*steps, world.verify] if scenario.recounted else steps
+
+
+def _disk(needs: Needs, folder: Path) -> contextlib.AbstractAsyncContextManager[object]:
+    if needs.disk is None:
+        return contextlib.nullcontext()
+    return small_disk(folder / "kafka" / "data", needs.disk)
 
 
 @contextlib.asynccontextmanager
@@ -173,5 +194,6 @@ def _told(world: World) -> str:
             key = f"{one.name} {one.code}"
             ends[key] = ends.get(key, 0) + 1
     ended = ", ".join(f"{key} x{count}" for key, count in sorted(ends.items()))
-    counts = ", ".join(f"{count} {name}" for name, count in world.told.items())
+    told: list[tuple[str, float]] = [*world.told.items(), *world.figures.items()]
+    counts = ", ".join(f"{figure:.6g} {name}" for name, figure in told)
     return f"{counts}  replayed {world.replayed}" + (f"  ended: {ended}" if ended else "")

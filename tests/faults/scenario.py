@@ -36,6 +36,7 @@ class Needs:
         redis: `own` likewise; `none` for a view that is nowhere.
         proxied: Services that reach Kafka through `world.proxy`.
         settings: Variables of every service, by name, beside those of the world.
+        disk: Megabytes of the disk that an own broker writes to; None for the machine's.
         partitions: Partition count of the deployment.
         starts: What runs when the scenario begins.
         live: False for a deployment in mode `new`, which an import takes live.
@@ -46,6 +47,7 @@ class Needs:
     redis: Literal["shared", "own", "none"] = "shared"
     proxied: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    disk: int | None = None
     partitions: int = 4
     starts: tuple[str, ...] = ("ingest-0", "detector-0", "alerts-0")
     live: bool = True
@@ -62,6 +64,8 @@ class Scenario:
         run: Feeds the world and breaks it; the runner settles and verifies it afterwards.
         random: False for one that is the same with every seed: it runs once.
         needs: What its world is made of.
+        recounted: False for one that compares by itself what came of it: its log is older than
+            the oracle.
     """
 
     name: str
@@ -69,3 +73,4 @@ class Scenario:
     run: Run
     random: bool = True
     needs: Needs = Needs()
+    recounted: bool = True

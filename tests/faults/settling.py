@@ -55,6 +55,18 @@ async def settle(world: "World", within: float) -> None:
     Raises:
         NotExact: A service took too long to stop, or ended with another code than 0.
     """
+    await rest(world, within)
+    await _end(world, "detector")
+    await _end(world, "alerts")
+
+
+async def rest(world: "World", within: float = 60.0) -> None:
+    """Take nothing in any more, and wait until all is folded, delivered and shown.
+
+    Args:
+        world: What was fed; its ingest is stopped, the others go on.
+        within: Seconds for each of the three.
+    """
     if world.replicas("ingest"):
         await _drain_input(world, within)
         await _end(world, "ingest")
@@ -78,8 +90,6 @@ async def settle(world: "World", within: float) -> None:
                 lambda: _all_delivered(world, log), within=within, what="every notice answered for"
             )
             await eventually(lambda: _shown(world), within=within, what="the view to be whole")
-    await _end(world, "detector")
-    await _end(world, "alerts")
 
 
 async def _drain_input(world: "World", within: float) -> None:

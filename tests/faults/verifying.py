@@ -85,7 +85,12 @@ def _actual(world: "World", state: Tail, alerts: Log, rejects: Log) -> oracle.Ac
 
 
 def _is_alert(raw: bytes) -> bool:
-    return str(msgspec.json.decode(raw).get("type", "")).startswith("alert.")
+    """Tell whether a record is one of the detector's; what poisons the log is none."""
+    try:
+        found = msgspec.json.decode(raw)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and str(found.get("type", "")).startswith("alert.")
 
 
 def _ends(world: "World") -> Iterator[str]:

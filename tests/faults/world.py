@@ -71,11 +71,13 @@ class World:
         exits: How processes ended, in order.
         refused: Reasons for which ingest may refuse what is fed; none of a good load.
         only_fed: Whether nothing came into the log but what was fed; False for an import.
+        hooks: Webhook channels by name, as the next `configure` writes them.
         horizon: Ids that the detector remembers per channel; None for more than any run has.
         due: Accounts that must have got one alert `payment-failed`, whatever happens.
         key: API key of every source.
         rules: Number and content of the rule set in force.
         told: What is worth telling of the run once it is verified, by name.
+        figures: What a scenario has measured, by name.
         replayed: Messages at or before the stamp that workers met, as far as they lived to tell.
     """
 
@@ -89,7 +91,7 @@ class World:
         needs: Needs,
     ) -> None:
         self.broker, self.redis, self.folder = broker, redis, folder
-        self._nurseries = nurseries
+        self.nurseries = nurseries
         self.rng, self.needs = rng, needs
         self.kafka = broker.address
         self.partitions = needs.partitions
@@ -113,9 +115,11 @@ class World:
         self.rules = (0, "")
         self.replayed = 0
         self.told: dict[str, int] = {}
+        self.figures: dict[str, float] = {}
         self.cases: list[dict[str, object]] = []
         self.input = INPUT
         self.input_partitions = INPUT_PARTITIONS
+        self.hooks: dict[str, str] = {}
         self.receiver: Receiver
         self.proxy: Proxy
         self._ports: defaultdict[str, int] = defaultdict(free_port)
@@ -130,7 +134,7 @@ class World:
     @property
     def input_topic(self) -> str:
         """The topic that the bridge reads."""
-        return f"{self.prefix}{self.input}"
+        return f"{self.prefix}{INPUT}"
 
     @property
     def config(self) -> ConfigLog:
@@ -149,11 +153,10 @@ class World:
             await self.config.write(MODE_KEY, msgspec.json.encode(live))
             await self.ready(*self.needs.starts)
 
-    async def configure(self) -> RuleSetRecord:
-        """Put the company's files in force."""
-        folder = company.write(
-            self.folder, {INPUT: self.input_topic}, {company.HOOK: self.receiver.url}
-        )
+    async def configure(self, rules: str = company.RULES, **inputs: str) -> RuleSetRecord:
+        """Put the company's files in force, with these rules, and with more inputs by topic."""
+        hooks = {company.HOOK: self.receiver.url} | self.hooks
+        folder = company.write(self.folder, {INPUT: self.input_topic} | inputs, hooks, rules)
         self.deployment.environ["EBBWATCH_CONFIG_DIR"] = str(folder)
         read = read_company(folder, formats())
         assert isinstance(read, Company), read
@@ -176,7 +179,7 @@ class World:
                 lambda: self._environ(name),
                 self.folder,
                 self.exits.append,
-                self._nurseries,
+                self.nurseries,
             )
         self.keepers[name].start()
         return self.keepers[name]

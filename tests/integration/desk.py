@@ -5,9 +5,8 @@ import base64
 import contextlib
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,7 +16,6 @@ from aiohttp import web
 from schemas import alerts, topics
 from schemas.accounts import AccountDays, AccountSummary, days_key
 from schemas.alerts import AccountNow, Alert, AlertRaised, Severity
-from services import local
 from services.partitioning import partition_of
 from services.snapshots import Record, SnapshotWriter
 from tests.integration.deployment import PARTITIONS, Deployment
@@ -220,16 +218,6 @@ async def person(deployment: Deployment, number: int = 0) -> AsyncIterator[Perso
     timeout = aiohttp.ClientTimeout(total=20)
     async with aiohttp.ClientSession(timeout=timeout) as client:
         yield Person(client, deployment.desk(number))
-
-
-@contextlib.contextmanager
-def redis_on(folder: Path, ports: local.Ports) -> Iterator[str]:
-    """Run a Valkey on a port that stays the same, as long as the block lasts; gives its URL."""
-    elsewhere = {"EBBWATCH_KAFKA": "not-asked-for:1"}
-    try:
-        yield local.up(folder, ports=ports, environ=elsewhere).redis_url
-    finally:
-        local.down(folder)
 
 
 async def some(receiver: Receiver, count: int) -> None:

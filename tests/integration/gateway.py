@@ -89,8 +89,9 @@ class Live:
 
     def refused(self, *more: str) -> list[dict[str, Any]]:
         """Return what `rejects list` lists, the oldest first."""
-        lines = self.deployment.ebbwatch("rejects", "list", "--json", *more).splitlines()
-        return [json.loads(line) for line in reversed(lines)]
+        # What is refused may hold any character at which `splitlines` splits.
+        lines = self.deployment.ebbwatch("rejects", "list", "--json", *more).split("\n")
+        return [json.loads(line) for line in reversed(lines) if line]
 
     def replay(self, *more: str, code: int = 0) -> list[str]:
         """Replay; return the lines printed."""

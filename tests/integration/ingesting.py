@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -210,7 +210,7 @@ async def produce(
     kafka: str,
     topic: str,
     values: Iterable[bytes],
-    headers: list[tuple[str, bytes]] | None = None,
+    headers: Sequence[tuple[str, bytes | None]] | None = None,
     partition: int | None = 0,
 ) -> None:
     """Write records as a company's own producer does."""
@@ -218,7 +218,7 @@ async def produce(
     await producer.start()
     try:
         for value in values:
-            await producer.send(topic, value, headers=headers or [], partition=partition)
+            await producer.send(topic, value, headers=list(headers or ()), partition=partition)
         await producer.flush()
     finally:
         await producer.stop()

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.record.util import calc_crc32c_py
 
 from schemas.envelope import Origin
 from schemas.events import ClockTicked
@@ -265,3 +267,101 @@ async def _reached(ours: Deployment, enough: int) -> None:
         return len(counted(await ours.entries())) >= enough
 
     await eventually(there, within=60, what=f"{enough} events in the log")
+
+
+async def test_headers_without_a_value_and_records_of_thousands_of_events_are_carried(
+    ours: Deployment,
+) -> None:
+    topic = await usage_topic(ours)
+    await ours.set_rules(1, {"gateway": topic})
+    ids = [[f"e{record}.{n}" for n in range(1_500)] for record in range(9)]
+    batches = [b"[" + b",".join(text(*some)) + b"]" for some in ids]
+    await produce(ours.kafka, topic, batches, [("traceparent", None)])
+
+    ingest = await ours.live()
+    every = [id for some in ids for id in some]
+    await eventually(lambda: arrived(ours, *every), within=60, what="13,500 events")
+    assert await ingest.end() == 0
+
+
+async def test_while_refusals_cannot_be_written_the_inputs_stand_and_say_so(
+    ours: Deployment,
+) -> None:
+    """As without the right to: here the topic takes no record of more than 100 bytes."""
+    topic, kept = await usage_topic(ours, 1), f"{ours.prefix}rejects.v1"
+    await ours.set_rules(1, {"gateway": topic})
+    ingest = await ours.live()
+    await _limit(ours.kafka, kept, "100")
+    await produce(ours.kafka, topic, [b"poison", *text("1")])
+
+    async def told() -> bool:
+        return str((await check(ingest, "gateway")).get("detail")).startswith(
+            f"refusals cannot be written to {kept}: "
+        )
+
+    await eventually(told, within=30, what="the reason in /readyz")
+    assert 'ebbwatch_input_up{input="gateway"} 0.0' in (await ingest.ask("/metrics"))[1]
+    assert await ingest.ready()
+    await _limit(ours.kafka, kept, "1000000")
+    await eventually(lambda: arrived(ours, "1"), within=30)
+    await eventually(lambda: rejects(ours), what="the poison in rejects.v1")
+
+    async def up() -> bool:
+        return 'ebbwatch_input_up{input="gateway"} 1.0' in (await ingest.ask("/metrics"))[1]
+
+    await eventually(up, within=30, what="an input that is up again")
+    assert await ingest.end() == 0
+
+
+async def _limit(kafka: str, topic: str, size: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        kind = ConfigResourceType.TOPIC
+        await admin.alter_configs([ConfigResource(kind, topic, {"max.message.bytes": size})])
+    finally:
+        await admin.close()
+
+
+async def test_a_record_that_the_client_cannot_read_stops_its_input_only(
+    ours: Deployment,
+) -> None:
+    topic, other = await usage_topic(ours, 1), f"{ours.prefix}other"
+    await create_topics(ours.kafka, other)
+    await ours.set_rules(1, {"gateway": topic, "other": other})
+    await produce(ours.kafka, topic, text("1"))
+    await _produce_unreadable(ours.kafka, topic)
+    await produce(ours.kafka, other, text("2"))
+
+    ingest = await ours.live()
+
+    async def told() -> bool:
+        return "a header whose name is no UTF-8" in str(await check(ingest, "gateway"))
+
+    await eventually(told, within=30, what="the reason in /readyz")
+    await produce(ours.kafka, other, text("3"))
+
+    async def others_arrived() -> bool:
+        return counted(await ours.entries()).keys() >= {"2", "3"}
+
+    await eventually(others_arrived, within=30)
+    assert (await check(ingest, "other"))["ok"] is True
+    assert await ingest.end() == 0
+
+
+async def _produce_unreadable(kafka: str, topic: str) -> None:
+    """Write a record as a client does that takes any bytes for the name of a header."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    try:
+        batch = producer.create_batch()
+        batch.append(key=None, value=b"{}", timestamp=None, headers=[("k-y", b"v")])
+        batch.close()
+        raw = bytearray(batch._builder.build())
+        raw[raw.index(b"k-y") + 1] = 0xFF
+        # The sum of what follows it; Kafka protocol, record batch.
+        raw[17:21] = calc_crc32c_py(raw[21:]).to_bytes(4)
+        batch._buffer = raw
+        await (await producer.send_batch(batch, topic, partition=0))
+    finally:
+        await producer.stop()

@@ -1,4 +1,4 @@
-"""What the desk survives of Kafka: a freeze, a restart, a log that is deleted as it grows old."""
+"""What the desk survives of Kafka: a freeze, and a log that is deleted as it grows old."""
 
 import asyncio
 import os
@@ -19,7 +19,6 @@ from services.snapshots import bounds
 from tests.integration.deployment import Deployment
 from tests.integration.desk import (
     Person,
-    all_seen,
     answered,
     append,
     configure,
@@ -36,7 +35,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 @dataclass
 class Broker:
-    """A Kafka that may be frozen and restarted: its port and its data stay."""
+    """A Kafka that may be frozen."""
 
     folder: Path
     ports: local.Ports
@@ -126,41 +125,6 @@ async def takes(kim: Person, deployment: Deployment, key: str) -> bool:
             return answer.status < 300
     except (OSError, TimeoutError):
         return False
-
-
-async def test_while_kafka_restarts_every_notice_is_sent_and_no_action_is_lost(
-    deployment: Deployment, broker: Broker
-) -> None:
-    accounts = [f"acct_{number}" for number in range(120)]
-    async with receiving() as receiver:
-        receiver.delay = 0.3
-        configure(deployment, {"crm": receiver.url})
-        deployment.environ["EBBWATCH_ALERTS_SENDS_PER_CHANNEL"] = "8"
-        await asyncio.to_thread(deployment.prepare)
-        process = deployment.start("alerts")
-        async with person(deployment) as kim:
-            await kim.ready()
-            await append(deployment, [raised(one) for one in accounts])
-            await some(receiver, 20)
-            await asyncio.to_thread(broker.down)
-            status, _ = await kim.act("acct_1", "a1", {"type": "comment", "text": "meanwhile"})
-            assert status == 503
-            await asyncio.to_thread(broker.up)
-
-            async def taken() -> bool:
-                body = {"type": "comment", "text": "meanwhile"}
-                return (await kim.act("acct_1", "a1", body))[0] in {200, 202}
-
-            await eventually(taken, within=40, what="the comment to be taken")
-            await some(receiver, len(accounts))
-            await eventually(lambda: answered(kim), within=40, what="every answer")
-            cases = await all_seen(kim, len(accounts))
-            assert Counter(case["account"] for case in cases) == Counter(accounts)
-            said = [one["text"] for one in await kim.timeline("acct_1") if one["by"] == "kim"]
-            assert said == ["meanwhile"]
-        assert process.poll() is None
-        assert Counter(receiver.told().values()) == Counter(accounts)
-        assert all(len(set(bodies)) == 1 for bodies in receiver.bodies.values())
 
 
 async def test_a_log_that_is_deleted_to_its_end_because_it_is_old_is_gone_on_with(

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from services.continuity import CannotOwn, check, check_count
+from services.continuity import CannotOwn, check, check_count, emptied, unusable
 from services.snapshots import Bounds
 
 
@@ -65,3 +65,18 @@ def test_three_partition_counts_that_differ_are_refused(counts: tuple[int, int, 
 
 def test_the_same_count_everywhere_is_taken() -> None:
     check_count("alerts.v1", 8, 8, 8)
+
+
+@pytest.mark.parametrize("end", [0, 7])
+def test_a_snapshot_in_which_nothing_was_ever_deleted_may_be_empty(end: int) -> None:
+    assert emptied(Bounds(0, end, None, 8)) is None
+
+
+def test_a_snapshot_that_was_emptied_is_refused_with_what_to_do() -> None:
+    fault = emptied(Bounds(7, 7, None, 8))
+    assert fault == "it begins at offset 7 and has no record: what was in it was deleted"
+    assert str(unusable("state.v1", 3, fault, "begin anew")) == (
+        "state.v1 partition 3 cannot be used: it begins at offset 7 and has no record: what was in "
+        "it was deleted. Nothing runs on a part of a snapshot: restore the topic as it was, or "
+        "begin anew"
+    )

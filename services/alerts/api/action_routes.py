@@ -174,7 +174,7 @@ def _content(answer: ActionAnswer, case: CaseShown | None) -> BaseModel:
 
 
 def _described() -> dict[int | str, dict[str, Any]]:
-    found = described(404, 413, 415, 428) | example({"answer": APPLIED, "case": CASE})
+    found = described(400, 404, 413, 415, 428) | example({"answer": APPLIED, "case": CASE})
     found[202] = {
         "model": answers.Pending,
         "description": "In the log; ask at `Location`.",

@@ -62,6 +62,10 @@ _FIELDS: Final[Mapping[str, str]] = {
 }
 
 _EXAMPLES: Final[Mapping[int, tuple[str, Problem | Conflict]]] = {
+    400: (
+        "The body cannot be read at all: it is no UTF-8, or nested too deeply.",
+        Problem(error="broken_body", detail="There was an error parsing the body"),
+    ),
     401: (
         "The token is missing or wrong.",
         Problem(error="unauthorized", detail="Send `Authorization: Bearer <EBBWATCH_TOKEN>`."),
@@ -92,6 +96,13 @@ _EXAMPLES: Final[Mapping[int, tuple[str, Problem | Conflict]]] = {
         ),
     ),
     428: ("`If-Match` is missing.", Problem(error="version_missing", detail=str(VersionMissing()))),
+    431: (
+        "The request line and the headers are too long.",
+        Problem(
+            error="headers_too_large",
+            detail="A request line and its headers may have 65,536 bytes together.",
+        ),
+    ),
     503: (
         "Redis or Kafka is away; see `Retry-After`.",
         Problem(error="view_away", detail="Redis does not answer."),
@@ -104,7 +115,7 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI says of answers that are problems.
 
     Args:
-        statuses: Beside those that any request may get: 401, 403, 422 and 503.
+        statuses: Beside those that any request may get: 401, 403, 422, 431 and 503.
     """
     return {
         status: {
@@ -114,7 +125,7 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
                 "application/json": {"example": _EXAMPLES[status][1].model_dump(exclude_none=True)}
             },
         }
-        for status in sorted({401, 403, 422, 503, *statuses})
+        for status in sorted({401, 403, 422, 431, 503, *statuses})
     }
 
 

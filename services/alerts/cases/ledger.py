@@ -8,6 +8,8 @@ import msgspec
 from schemas.cases import Action
 from services.alerts.cases.case import Answer
 from services.alerts.cases.records import SEPARATOR
+from services.footprint import BLANK
+from services.garbled import read
 
 KEY: Final = f"{SEPARATOR}ledger"
 """No case has it: keys of cases are printable, and an account may begin with anything."""
@@ -25,6 +27,8 @@ class Ledger(msgspec.Struct, omit_defaults=True):
     Attributes:
         v: Version of the snapshot.
         partitions: Partition count with which it was made.
+        seal: Over all records of the snapshot, see `services.footprint`; empty of before there
+            were seals. It comes before whatever others have named.
         stamp: Offset up to which everything is folded; -1 for nothing.
         appended: When the record at the stamp entered the log, microseconds.
         reached: Offset before which nothing is left to fold. Markers of transactions have offsets
@@ -34,6 +38,7 @@ class Ledger(msgspec.Struct, omit_defaults=True):
 
     v: int
     partitions: int
+    seal: str = ""
     stamp: int = -1
     appended: int = 0
     reached: int = 0
@@ -55,7 +60,11 @@ class Ledger(msgspec.Struct, omit_defaults=True):
 
     def encode(self) -> bytes:
         """Return the record."""
+        self.seal = BLANK
         return _encode(self)
+
+
+_decode = msgspec.json.Decoder(Ledger).decode
 
 
 def begin(partitions: int) -> Ledger:
@@ -74,7 +83,7 @@ def restore(snapshot: Mapping[str, bytes]) -> Ledger:
     """
     if KEY not in snapshot:
         raise ValueError("the snapshot has records but no ledger")
-    ledger = msgspec.json.decode(snapshot[KEY], type=Ledger)
+    ledger = read(_decode, KEY, snapshot[KEY])
     if ledger.v != VERSION:
         raise ValueError(f"ledger of version {ledger.v}, this code reads {VERSION}")
     return ledger

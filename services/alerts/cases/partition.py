@@ -129,6 +129,11 @@ class Partition:
         return self._ledger.partitions
 
     @property
+    def seal(self) -> str:
+        """What the ledger it was restored from says of all records; see `services.footprint`."""
+        return self._ledger.seal
+
+    @property
     def position(self) -> int:
         """Offset from which reading goes on: before it nothing is left to fold."""
         return max(self._ledger.stamp + 1, self._ledger.reached)
@@ -202,6 +207,10 @@ class Partition:
         """Return what became of the actions since the last call; repeated ones are told again."""
         answers, self._answers = self._answers, []
         return answers
+
+    def turned_away(self) -> list[Answer]:
+        """Return the answers to the newest actions on cases that there were not."""
+        return list(self._ledger.strangers.values())
 
     def open_notices(self) -> Iterator[tuple[Case, Notice]]:
         """Yield every notice that is not closed, with its case; folding meanwhile does no harm."""

@@ -25,6 +25,7 @@ from services.alerts.cases.notices import Notice
 from services.alerts.cases.standing import Standing
 from services.alerts.cases.timeline import Entry
 from services.alerts.shown import CaseState
+from services.garbled import read
 
 VERSION = 1
 SEPARATOR = "\x1f"
@@ -38,8 +39,28 @@ class RecordTooLarge(ValueError):
     """A record would be larger than its topic takes."""
 
 
+class Parts(msgspec.Struct, frozen=True, array_like=True):
+    """Which other records a case has: what is missing of them is noticed.
+
+    Attributes:
+        entry: Number of the first line of its timeline that is kept.
+        next_entry: Number of the next one.
+        answer: Number of the first answer that is kept.
+        next_answer: Number of the next one.
+        alerts: How many standings.
+        notices: How many notices.
+    """
+
+    entry: int
+    next_entry: int
+    answer: int
+    next_answer: int
+    alerts: int
+    notices: int
+
+
 class CaseRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A case's own fields, as in `case.Case`."""
+    """A case's own fields, as in `case.Case`, and its parts; None of before they were told."""
 
     v: int
     state: CaseState
@@ -55,6 +76,7 @@ class CaseRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     handled: Severity | None = None
     told: bool = False
     account_now: AccountNow | None = None
+    parts: Parts | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -63,7 +85,7 @@ _standing = msgspec.json.Decoder(Standing).decode
 _notice = msgspec.json.Decoder(Notice).decode
 _answer = msgspec.json.Decoder(Answer).decode
 _entry = msgspec.json.Decoder(Entry).decode
-_OWN = tuple(name for name in CaseRecord.__struct_fields__ if name != "v")
+_OWN = tuple(name for name in CaseRecord.__struct_fields__ if name not in {"v", "parts"})
 
 
 def changes(case: Case) -> dict[str, bytes | None]:
@@ -79,7 +101,8 @@ def changes(case: Case) -> dict[str, bytes | None]:
         RecordTooLarge: If a record would not fit.
     """
     own = {name: getattr(case, name) for name in _OWN}
-    found: dict[str, bytes | None] = {case.id: _encode(CaseRecord(v=VERSION, **own))}
+    record = CaseRecord(v=VERSION, parts=_parts(case), **own)
+    found: dict[str, bytes | None] = {case.id: _encode(record)}
     for kind, name in case.touched:
         part = _part(case, kind, name)
         found[_key(case.id, kind, name)] = None if part is None else _encode(part)
@@ -129,6 +152,17 @@ def _part(case: Case, kind: str, name: str) -> Any:
     return case.entries[at] if at >= 0 else None
 
 
+def _parts(case: Case) -> Parts:
+    return Parts(
+        entry=case.next_entry - len(case.entries),
+        next_entry=case.next_entry,
+        answer=case.answered - len(case.answers),
+        next_answer=case.answered,
+        alerts=len(case.standings),
+        notices=len(case.notices),
+    )
+
+
 def _key(case: str, kind: str, name: str) -> str:
     if kind == "entry":
         return f"{case}{SEPARATOR}{int(name):06d}"
@@ -144,25 +178,41 @@ def _parsed(key: str) -> tuple[str, str, str]:
 
 
 def _restored(id: str, raw: bytes, parts: Iterable[tuple[str, str, bytes]]) -> Case:
-    record = _case(raw)
+    record = read(_case, id, raw)
     if record.v != VERSION:
         raise ValueError(f"case {id!r} is of version {record.v}, this code reads {VERSION}")
     case = Case(id, **{name: getattr(record, name) for name in _OWN})
     answers: dict[int, Answer] = {}
     standings: list[Standing] = []
     for kind, name, value in parts:
+        key = SEPARATOR.join((id, name) if kind == "entry" else (id, kind, name))
         if kind == "entry":
-            case.entries.append(_entry(value))
+            case.entries.append(read(_entry, key, value))
         elif kind == "alert":
-            standings.append(_standing(value))
+            standings.append(read(_standing, key, value))
         elif kind == "answer":
-            answers[int(name)] = _answer(value)
+            answers[read(int, key, name.encode())] = read(_answer, key, value)
         elif kind == "notice":
-            case.notices[name] = _notice(value)
+            case.notices[name] = read(_notice, key, value)
         else:
             raise ValueError(f"case {id!r} has a part {kind!r}, which this code does not know")
     _sort(case, standings, answers)
+    if record.parts is not None and record.parts != _parts(case):
+        raise ValueError(f"{_missing(case, record.parts, answers)} is missing")
     return case
+
+
+def _missing(case: Case, told: Parts, answers: Mapping[int, Answer]) -> str:
+    """Return the key of a record that is not there, as far as the others tell it."""
+    entries = {one.n for one in case.entries}
+    for number in range(told.entry, told.next_entry):
+        if number not in entries:
+            return repr(_key(case.id, "entry", str(number)))
+    for number in range(told.answer, told.next_answer):
+        if number not in answers:
+            return repr(_key(case.id, "answer", str(number)))
+    kind = "alert" if told.alerts != len(case.standings) else "notice"
+    return f"a record {_key(case.id, kind, '')!r}…"
 
 
 def _sort(case: Case, standings: list[Standing], answers: Mapping[int, Answer]) -> None:

@@ -91,7 +91,8 @@ def parse(url: str, allow_http: bool) -> URL | BadUrl:
     try:
         read = URL(url)
         port = read.port
-    except ValueError:
+    except (ValueError, IndexError):
+        # IndexError is what yarl raises of a host of brackets only.
         return BadUrl("it is no URL; such as https://crm.example.com/hook")
     reason = _scheme(read, allow_http) or _host(url, read) or _port(port, allow_http)
     return BadUrl(reason) if reason else read
@@ -213,7 +214,16 @@ def _host(text: str, url: URL) -> str | None:
         return f"{host!r} is no host; such as crm.example.com"
     if _NUMERIC.fullmatch(labels[-1]) and not _is_canonical(host):
         return f"{host!r} is no host: an IPv4 address is four decimal numbers"
-    return None
+    return None if _is_decodable(url) else f"{host!r} is no host: its `xn--` stands for no name"
+
+
+def _is_decodable(url: URL) -> bool:
+    """Tell whether a host can be read, or whoever asks for it gets an exception."""
+    try:
+        return bool(url.host)
+    except (ValueError, IndexError):
+        # IndexError is what Python's own codec for IDNA raises of some.
+        return False
 
 
 def _is_canonical(host: str) -> bool:

@@ -72,7 +72,7 @@ class Channel:
         try:
             url = URL(self.url)
             whole = {self.url, str(url), url.raw_path_qs, url.path_qs, url.raw_path, url.path}
-        except ValueError:
+        except (ValueError, IndexError):
             return text
         parts = {*url.raw_parts, *url.parts, url.raw_query_string, url.query_string}
         secrets = whole | parts | {*url.query, *url.query.values()}

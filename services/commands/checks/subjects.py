@@ -1,4 +1,4 @@
-"""Accounts that a fault holds back: quarantined ones, and rules that are off for some."""
+"""Subjects that a fault holds back: quarantined ones, and rules that are off for some."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,13 +11,14 @@ from schemas import topics
 from schemas.envelope import ACCOUNT
 from services.commands.checks.finding import Finding, ok, some, warn
 from services.commands.kafka_facts import Asking
+from services.detector.ledger import ROOT
 from services.detector.subject import SEPARATOR, Quarantine
 from services.settings import ServiceSettings
 from services.wording import counted
 
 
 class Held(msgspec.Struct):
-    """What is read of an account's record.
+    """What is read of a subject's record.
 
     Attributes:
         quarantine: Why it folds no more, or None.
@@ -32,11 +33,14 @@ _decode: Final = msgspec.msgpack.Decoder(Held).decode
 
 
 async def look(kafka: Asking, settings: ServiceSettings) -> dict[str, Held]:
-    """Return the accounts that are held back, by id; reads all of `state.v1`.
+    """Return the subjects that are held back; reads all of `state.v1`.
 
     Args:
         kafka: The connection.
         settings: Which deployment.
+
+    Returns:
+        Accounts by id, others by subject.
     """
     state = topics.full_name(topics.STATE, settings.prefix)
     parts = [TopicPartition(state, number) for number in (await kafka.topics()).get(state, ())]
@@ -44,9 +48,8 @@ async def look(kafka: Asking, settings: ServiceSettings) -> dict[str, Held]:
     begins = {part: held.start for part, held in offsets.items()}
     ends = {part: held.end for part, held in offsets.items()}
     found: dict[bytes, Held] = {}
-    separator, prefix = SEPARATOR.encode(), ACCOUNT.encode()
     async for _, record in kafka.read(begins, ends):
-        if record.key.startswith(prefix) and separator not in record.key:
+        if is_subject(record.key):
             held = None if record.value is None else _decode(record.value)
             if held is not None and (held.quarantine is not None or held.off):
                 found[record.key] = held
@@ -55,11 +58,20 @@ async def look(kafka: Asking, settings: ServiceSettings) -> dict[str, Held]:
     return {key.decode().removeprefix(ACCOUNT): held for key, held in found.items()}
 
 
+def is_subject(key: bytes) -> bool:
+    r"""Tell whether a key of `state.v1` is a subject, and no part of one and of no ledger.
+
+    >>> [is_subject(key) for key in (b"person:u1", b"person:u1\x1fwaiting\x1f7.0", b"~ledger")]
+    [True, False, False]
+    """
+    return SEPARATOR.encode() not in key and not key.startswith(ROOT.encode())
+
+
 def judge(held: Mapping[str, Held], rules: int) -> list[Finding]:
-    """Return what is to be said of accounts that are held back.
+    """Return what is to be said of subjects that are held back.
 
     Args:
-        held: By account.
+        held: As `look` returns them.
         rules: Number of the rule set in force; a rule that raised in another one is on again.
     """
     quarantined = sorted(id for id, one in held.items() if one.quarantine is not None)
@@ -68,7 +80,7 @@ def judge(held: Mapping[str, Held], rules: int) -> list[Finding]:
         return [ok("accounts", "none is quarantined, no rule is switched off")]
     found = []
     if quarantined:
-        text = f"{counted(len(quarantined), 'account')} quarantined by a fault: {some(quarantined)}"
+        text = f"{counted(len(quarantined), 'subject')} quarantined by a fault: {some(quarantined)}"
         remedy = "report the error in `ebbwatch accounts show ID`; then `ebbwatch accounts repair`"
         found.append(warn("accounts", text, remedy))
     if off:

@@ -1,6 +1,8 @@
 """Attributes of an account: last write wins by (event time, id), field by field."""
 
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
@@ -13,6 +15,11 @@ from services.detector.facts.contacts import stamp_of
 from services.detector.facts.moment import Moment
 
 CLOSURE_LIMIT = 400
+ZONES_LIMIT = 8
+"""Time zones that are remembered beside the newest two. Each of them held for a local day at least,
+so that the oldest ended a week ago, and a day is judged eight hours after its end at the latest
+unless the clock stands still: of an account that moves more often than that, days before the oldest
+known move are filed as in the zone from which it moved, and judged no more."""
 
 
 class Profile(msgspec.Struct, omit_defaults=True):
@@ -22,6 +29,8 @@ class Profile(msgspec.Struct, omit_defaults=True):
         stamps: Per field, the (event time, id) that wrote it.
         zone: Time zone in which the account's days are filed from `zone_from` on.
         zone_before: The one in which earlier days were filed.
+        zones: Those before that, each with the day from which it no longer held, the newest last.
+        lost: First day whose zone is known for certain; 0 while all are.
         closures: Declared closures, (first day, last day), in order.
     """
 
@@ -43,6 +52,8 @@ class Profile(msgspec.Struct, omit_defaults=True):
     zone: str = "UTC"
     zone_from: int = 0
     zone_before: str = "UTC"
+    zones: list[tuple[int, str]] = msgspec.field(default_factory=list)
+    lost: int = 0
     closures: list[tuple[int, int]] = msgspec.field(default_factory=list)
 
     def fold(self, entry: Entry, at: Moment) -> str | None:
@@ -75,10 +86,18 @@ class Profile(msgspec.Struct, omit_defaults=True):
         if zone == self.zone:
             return
         if self.day_of(at.clock) >= self.zone_from:
-            self.zone_before = self.zone
+            self._keep_zone()
         self.zone = zone
         today = max(local_day(self.zone_before, at.clock), local_day(zone, at.clock))
         self.zone_from = today + 1
+
+    def _keep_zone(self) -> None:
+        """Let a zone end; days before it are not judged yet, perhaps, and stay in theirs."""
+        if self.zone_from:
+            self.zones = [*self.zones, (self.zone_from, self.zone_before)]
+            if len(self.zones) > ZONES_LIMIT:
+                self.lost = self.zones.pop(0)[0]
+        self.zone_before = self.zone
 
     def _close(self, closure: ClosureDeclared) -> str | None:
         span = (to_day(closure.from_), to_day(closure.to))
@@ -91,11 +110,35 @@ class Profile(msgspec.Struct, omit_defaults=True):
 
     def zone_of(self, day: int) -> str:
         """Return the time zone in which a day of the account is filed and judged."""
-        return self.zone if day >= self.zone_from else self.zone_before
+        if day >= self.zone_from:
+            return self.zone
+        return next((zone for until, zone in self.zones if day < until), self.zone_before)
+
+    def is_judged_in(self, zone: str, day: int) -> bool:
+        """Tell whether a day of the account is judged when it ends in a time zone."""
+        return day >= self.lost and self.zone_of(day) == zone
 
     def day_of(self, at_us: int) -> int:
         """Return the account's local day of an instant in microseconds."""
         day = local_day(self.zone, at_us)
+        return day if day >= self.zone_from else self.reached(partial(_day_at, at_us))
+
+    def reached(self, day_in: Callable[[str], int]) -> int:
+        """Return how far its days have come, given how far they have in each time zone.
+
+        Args:
+            day_in: Tells of a zone's local days the newest one.
+        """
+        day = day_in(self.zone)
         if day >= self.zone_from:
             return day
-        return min(local_day(self.zone_before, at_us), self.zone_from - 1)
+        day = min(day_in(self.zone_before), self.zone_from - 1)
+        for until, zone in reversed(self.zones):
+            if day >= until:
+                break
+            day = min(day_in(zone), until - 1)
+        return day
+
+
+def _day_at(at_us: int, zone: str) -> int:
+    return local_day(zone, at_us)

@@ -4,11 +4,11 @@ A new format is one module with `NAME` and `read`, and its line in `FORMATS`.
 """
 
 from services.ingest.formats import cloudevents
-from services.ingest.formats.batch import WHOLE_BODY, Batch, Format
+from services.ingest.formats.batch import WHOLE_BODY, Batch, Format, by_name, failed, read
 
 FORMATS: tuple[Format, ...] = (cloudevents,)
 
-__all__ = ["FORMATS", "WHOLE_BODY", "Batch", "Format", "find"]
+__all__ = ["FORMATS", "WHOLE_BODY", "Batch", "Format", "by_name", "failed", "find", "read"]
 
 
 def find(name: str) -> Format | None:

@@ -80,7 +80,7 @@ def _batch(body: bytes, limit: int) -> Batch:
 
 
 def _lines(body: bytes, limit: int) -> Batch:
-    if body.count(b"\n") > VALUE_LIMIT:
+    if body.count(b"\n") + body.count(b"\r") > VALUE_LIMIT:
         return _one(body, _too_many(limit))
     raws = [line for line in body.splitlines() if line and not line.isspace()]
     if len(raws) > limit:

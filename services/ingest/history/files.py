@@ -4,6 +4,7 @@ import csv
 import gzip
 import hashlib
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +133,7 @@ def _look_at(path: Path, kind: Kind | None) -> HistoryFile:
         with path.open("rb") as content:
             packed = content.read(2) == _GZIP
         columns, delimiter = _head(path, form, packed)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, duckdb.Error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error, duckdb.Error) as error:
         raise HistoryError(f"{path} cannot be read: {error}") from error
     kind = kind or _kind(path, form, columns)
     if (kind == "events") != (form == "ndjson"):

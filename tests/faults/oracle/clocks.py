@@ -16,6 +16,7 @@ from .rules import RuleSet
 
 LATE = 6 * days.HOUR
 RESUMED = 10 * days.MINUTE
+ROW = 12 * days.HOUR
 TOLD_DAYS = 7
 FED_LIMIT = 200
 
@@ -72,6 +73,7 @@ class Clock:
     _told: dict[str, int] = field(default_factory=dict)
     _fed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _resumed: int = 0
+    _row: int = 0
 
     def use(self, zone: str) -> None:
         """Close a zone's days from today on."""
@@ -99,12 +101,20 @@ class Clock:
         if name in self.rules.inputs and sum(map(len, self._fed.values())) < FED_LIMIT:
             self._fed[name].add(source)
 
-    def hear(self, tick: ClockTicked) -> None:
-        """Take over what a tick says of sources and inputs, however old it is."""
+    def hear(self, tick: ClockTicked, newest: int) -> None:
+        """Take over what a tick says of sources and inputs, however old it is.
+
+        Args:
+            tick: The tick.
+            newest: The last hour that can have been seen when it was appended.
+        """
         for source, hours in tick.seen.items():
-            self.seen[source].update(hours)
+            possible = {hour for hour in hours if 0 <= hour <= newest}
+            if possible:
+                self.seen[source] |= possible
         for key, until in tick.complete_until.items():
             if _input(key) in self.rules.inputs:
+                self._complete.pop(_input(key) + "/", None)
                 self._complete[key] = max(min(until, tick.at), self._complete.get(key, 0))
                 self._told[key] = max(tick.at // days.DAY, self._told.get(key, 0))
 
@@ -118,14 +128,23 @@ class Clock:
         if self.now == 0:
             self.opened = {zone: days.day_in(zone, tick.at) - 1 for zone in self.opened}
         if tick.at > self.now + RESUMED:
-            self._resumed = tick.at
-        self.mode, self.now = tick.mode, tick.at
+            self._resume(tick.at)
+        before, self.mode, self.now = self.now, tick.mode, tick.at
         self._forget_untold()
+        if self.mode != "importing":
+            self._await(before or tick.at)
         for at, zone, day in self._due():
             if not self._may_close(at):
                 return
             self.opened[zone] = day
             yield self._closing(at, zone, day, offset)
+
+    def _resume(self, at: int) -> None:
+        """Let days wait anew after an outage; of outages in a row not after each."""
+        if self._row == 0 or self.now - self._resumed >= LATE:
+            self._row = at
+        if self.now <= self._row + ROW or at > self.now + ROW:
+            self._resumed = at
 
     def _due(self) -> list[tuple[int, str, int]]:
         found = []
@@ -168,14 +187,25 @@ class Clock:
                 late[source] = min(days.day_in(zone, min(reached)), late.get(source, 1 << 40))
         return late
 
+    def _await(self, since: int) -> None:
+        """Let inputs that nobody has told of be complete up to an instant, and no further."""
+        for name in self.rules.inputs:
+            if all(_input(key) != name for key in self._complete):
+                self._complete[name + "/"] = since
+
     def _forget_untold(self) -> None:
+        """Forget partitions of which nobody tells any more, although somebody does of others."""
         oldest = self.now // days.DAY - TOLD_DAYS
-        if self._resumed // days.DAY < oldest:
-            for key in [key for key, day in self._told.items() if day < oldest]:
+        if self._resumed // days.DAY >= oldest:
+            return
+        told = {_input(key) for key, day in self._told.items() if day >= oldest}
+        for key in [key for key, day in self._told.items() if day < oldest]:
+            if _input(key) in told:
                 self._forget(key)
 
     def _forget(self, key: str) -> None:
-        del self._complete[key], self._told[key]
+        del self._complete[key]
+        self._told.pop(key, None)
 
 
 def _input(key: str) -> str:

@@ -41,8 +41,9 @@ _SYSTEM = tuple(SYSTEM.values())
 _ANYBODY = (UsageRecorded, FeatureFailed, TouchRecorded)
 """What an erased person did still counts for the account, without the person."""
 
-_REPEATED = "repair:"
-"""Entries that a repair sends again; here nothing was ever held back, so they count already."""
+_REPEATED = "repair:account:"
+"""Entries that a repair sends again; here nothing was ever held back, so they count already. What
+was refused and is sent again (`repair:rejects/`) does not."""
 
 
 class Counting:
@@ -56,6 +57,8 @@ class Counting:
     Attributes:
         stamp: The last offset; -1 for an empty log.
         refused: Why an entry was refused, by (offset, place; None for the whole message).
+        erasures: (subject, time) of accounts that every partition must be told to erase, because
+            they were merged into one that was.
         too_late: Entries of days that are forgotten.
         repeated: Entries that came before.
     """
@@ -74,6 +77,7 @@ class Counting:
         self._duplicates = Duplicates(horizon)
         self._kept_days = kept_days
         self._erased: dict[str, int] = {}
+        self.erasures: set[tuple[str, int]] = set()
         self.customers = Customers(self.clock, self.sending, self.summaries, self._erased)
 
     @property
@@ -123,7 +127,7 @@ class Counting:
     def _tick(self, at: Place, tick: ClockTicked) -> str | None:
         if tick.at > at.appended + TICK_AHEAD:
             return "tick_ahead"
-        self.clock.hear(tick)
+        self.clock.hear(tick, (at.appended + AHEAD) // days.HOUR)
         if tick.at > self.clock.now:
             for closing in self.clock.advance(tick, at.offset):
                 self.customers.close(closing)
@@ -135,6 +139,11 @@ class Counting:
         if self._erases(subject, time):
             id = subject[len(ACCOUNT) :]
             self.persons.forget_account(id)
+            self.erasures |= {
+                (ACCOUNT + one.id, time)
+                for one in self.customers.known.values()
+                if one.merged is not None and one.merged[1] == id
+            }
             self.customers.erase(at, id, time)
 
     def _erase_person(self, at: Place, who: str, time: int) -> None:

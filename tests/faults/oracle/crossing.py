@@ -71,6 +71,20 @@ def forwards(counted: Iterable[Counting], entries: Entries) -> Iterator[str]:
             yield f"{_told(lane)}: {len(mine) - reached[lane]} of {len(mine)} are missing: {lost}"
 
 
+def erasures(counted: Iterable[Counting], entries: Entries) -> Iterator[str]:
+    """Yield who was to be erased with another account, and where nobody was told."""
+    wanted = {one for each in counted for one in each.erasures}
+    for number, log in entries.items():
+        told = {
+            (subject, one.time)
+            for _, one in log
+            if isinstance(one.event, AccountErased)
+            for subject in one.subjects
+        }
+        for subject, time in sorted(wanted - told):
+            yield f"partition {number} was never told to erase {subject} up to {time}"
+
+
 def summaries(counted: Iterable[Counting], entries: Entries) -> Iterator[str]:
     """Yield what is wrong with the summaries of days in the log."""
     wanted = {_key(one): one for each in counted for one in each.summaries.said}

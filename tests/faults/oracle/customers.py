@@ -75,7 +75,7 @@ class Customers:
             if one.judged < closing.day
             and one.since <= closing.offset
             and one.merged is None
-            and one.zones.of(closing.day) == closing.zone
+            and one.zones.judges(closing.zone, closing.day)
         ]
         if not closing.historic:
             self._summaries.close(closing, mine)

@@ -86,7 +86,7 @@ def _read(one: Keyed) -> LogRecord | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     case = record.account if isinstance(record, AlertRecord) else record.case
-    return record if (one.key or b"").decode() == case else None
+    return record if one.key == case.encode() else None
 
 
 def _alert(desk: Desk, record: Alert, at: Keyed) -> None:

@@ -13,6 +13,9 @@ EASE = 7
 REMEMBERED = 4
 """Days after raising for which an episode is remembered at least."""
 
+LIMIT = 100
+"""Episodes of one account and one rule that events wake."""
+
 
 class Found(NamedTuple):
     """One evaluation: whether the condition holds, whether it is over, and how bad it is."""

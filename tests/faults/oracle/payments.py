@@ -5,7 +5,7 @@ from typing import Any
 
 from schemas.events import PaymentFailed, PaymentMethodUpdated, PaymentSucceeded
 
-from .reading import NEVER, Stamp, Unaccountable
+from .reading import NEVER, Stamp
 
 PAYMENTS, METHODS, FAILURES = 100, 20, 20
 
@@ -17,6 +17,11 @@ class Payment:
     failures: list[Stamp] = field(default_factory=list)
     succeeded: Stamp = NEVER
     said: PaymentFailed | None = None
+
+    @property
+    def newest(self) -> Stamp:
+        """Stamp of the newest that is known of it."""
+        return max([self.succeeded, *self.failures])
 
 
 @dataclass
@@ -36,7 +41,7 @@ class Payments:
             self.methods[event.method] = max(stamp, self.methods.get(event.method, NEVER))
             return None
         if event.payment not in self.known and len(self.known) >= PAYMENTS:
-            raise Unaccountable(f"more than {PAYMENTS} payments of one account")
+            del self.known[min(self.known, key=lambda id: (self.known[id].newest, id))]
         payment = self.known.setdefault(event.payment, Payment())
         if isinstance(event, PaymentFailed):
             _fail(payment, event, stamp)

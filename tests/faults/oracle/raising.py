@@ -16,7 +16,7 @@ from schemas.envelope import Entry
 from . import days
 from .accounts import Account
 from .clocks import Closing
-from .episodes import Episode, Told
+from .episodes import LIMIT, REMEMBERED, Episode, Told
 from .judging import EVALUATES, WAKES, Evaluated, silence
 from .rules import CORRECTION, Policy, Rule, RuleSet
 
@@ -118,6 +118,11 @@ def _take(account: Account, rule: Rule, evaluated: Evaluated, when: When) -> lis
     if not evaluated.fires and (known is None or known.state == "pending"):
         account.episodes.pop(key, None)
         return []
+    gone: list[Alert] = []
+    if known is None and rule.primitive == "change":
+        gone = _make_room(account, rule, when)
+        if sum(id == rule.id for id, _ in account.episodes) >= LIMIT:
+            return gone
     known = known or Episode(rule.id, evaluated.object, when.day)
     account.episodes[key] = known
     left = None if account.renewal is None else days.number(account.renewal) - when.day
@@ -125,10 +130,24 @@ def _take(account: Account, rule: Rule, evaluated: Evaluated, when: When) -> lis
         f"account:{account.id}", evaluated.found(rule, left), when.day, rule.policy
     )
     if told is not None:
-        return [_record(account, rule, known, told, when, evaluated.because)]
+        return [*gone, _record(account, rule, known, told, when, evaluated.because)]
     if known.is_over(when.day, rule.policy):
         del account.episodes[key]
-    return []
+    return gone
+
+
+def _make_room(account: Account, rule: Rule, when: When) -> list[Alert]:
+    """Let the oldest episodes of a rule go where there are too many for one more."""
+    mine = [one for one in account.episodes.values() if one.rule == rule.id]
+    old = [one for one in mine if account.judged >= one.raised_on + REMEMBERED]
+    old = sorted(old, key=lambda one: (one.open, one.raised_on, one.object))
+    alerts: list[Alert] = []
+    for one in old[: max(0, len(mine) + 1 - LIMIT)]:
+        if one.open:
+            told = one.close("superseded", rule.policy)
+            alerts.append(_record(account, rule, one, told, when, {}))
+        del account.episodes[rule.id, one.object]
+    return alerts
 
 
 def _retire(account: Account, when: When) -> list[Alert]:

@@ -90,6 +90,7 @@ def recount(
         faults=[
             *crossing.misplaced(entries),
             *crossing.forwards(counted, entries),
+            *crossing.erasures(counted, entries),
             *crossing.summaries(counted, entries),
         ],
         counts={

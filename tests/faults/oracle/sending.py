@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from schemas.envelope import Entry, Origin
+from schemas.envelope import BYTE_LIMIT, Entry, Origin, encode_entry
 
 from .homes import ACCOUNT
 from .reading import Place
@@ -12,6 +12,8 @@ from .reading import Place
 HOPS = 4
 _FORWARD = "forward/"
 _ENTRIES = 1 << 20
+_BYTES = BYTE_LIMIT - 64
+"""What fits into an envelope."""
 
 
 @dataclass
@@ -45,5 +47,8 @@ class Sending:
         self._last = cause
         place = cause[1] * _ENTRIES + self._number
         origin = Origin(f"{_FORWARD}{hop}", self.partition, at.offset, place)
-        self.forwards.append(replace(entry, subjects=(ACCOUNT + account,), origin=origin))
+        forward = replace(entry, subjects=(ACCOUNT + account,), origin=origin)
+        if len(encode_entry(forward)) > _BYTES:
+            return "too_large"
+        self.forwards.append(forward)
         return None

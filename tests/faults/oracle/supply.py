@@ -11,10 +11,17 @@ from schemas.events import ClosureDeclared, FxSet, ProductChanged
 
 from .comparing import cut
 from .homes import concerned, home
+from .order import overtaken
 from .reading import Logs, Message, places
 
 _EVERYBODY = (ClosureDeclared, ProductChanged, FxSet)
 _OURS = "ebbwatch"
+
+AHEAD = 600_000_000
+"""An event that is further ahead of the clock is refused (design.md §4)."""
+
+CARRIED = 300_000_000
+"""So long after its record's time one may be carried: what was ahead may not be so any more."""
 
 Found = dict[tuple[str, str, int, Origin | None], Entry]
 """Entries by source, id, partition and origin."""
@@ -37,12 +44,16 @@ def supply_differences(
     """
     http, carried = _found(logs)
     partitions = len(logs)
-    wanted = list(_wanted(inputs, partitions))
+    times = [each.appended for log in logs.values() for each in log]
+    first, last = min(times, default=0), max(times, default=2**63)
+    sure = list(_wanted(inputs, partitions, first, last, AHEAD))
+    possible = _wanted(inputs, partitions, last, last, AHEAD + CARRIED)
     return cut(
         [
             *_lost(http, accepted, partitions),
-            *_missing(carried, wanted),
-            *_made_up(carried, wanted, inputs.keys()),
+            *_missing(carried, sure),
+            *_made_up(carried, possible, inputs.keys()),
+            *overtaken(logs, inputs.keys()),
             *(_unsent(http, sent) if sent is not None else ()),
         ]
     )
@@ -82,7 +93,7 @@ def _missing(carried: Found, wanted: Sequence[tuple[int, Entry]]) -> Iterator[st
 
 
 def _made_up(
-    carried: Found, wanted: Sequence[tuple[int, Entry]], inputs: Iterable[str]
+    carried: Found, wanted: Iterable[tuple[int, Entry]], inputs: Iterable[str]
 ) -> Iterator[str]:
     names = frozenset(inputs)
     known = {(one.source, one.id, number, one.origin) for number, one in wanted}
@@ -99,15 +110,27 @@ def _unsent(http: Found, sent: Iterable[bytes]) -> Iterator[str]:
 
 
 def _wanted(
-    inputs: Mapping[str, Mapping[int, Sequence[Message]]], partitions: int
+    inputs: Mapping[str, Mapping[int, Sequence[Message]]],
+    partitions: int,
+    otherwise: int,
+    last: int,
+    ahead: int,
 ) -> Iterator[tuple[int, Entry]]:
-    """Yield what each record must have become, and where."""
+    """Yield what each record must have become, and where, unless it is too far ahead.
+
+    When a record was carried, its own time tells, if it can be right: it is its producer's, who may
+    be wrong by any amount; of others it is told (`otherwise`).
+    """
     for name, topic in inputs.items():
         for part, records in topic.items():
             for record in records:
                 origin = Origin(name, part, record.offset, 0)
                 incoming = cloudevents.decode(record.value or b"")
-                if isinstance(incoming, Incoming):
+                carried = record.appended if 0 < record.appended <= last else otherwise
+                if not isinstance(incoming, Incoming):
+                    continue
+                time = record.appended if incoming.time is None else incoming.time
+                if 0 < time <= carried + ahead:
                     yield from _entries(incoming, origin, record.appended, partitions)
 
 

@@ -5,17 +5,20 @@ from dataclasses import dataclass, field
 
 from . import days
 
-KEPT = 2
-"""Zones that are told apart; days before the oldest of them count as its own."""
+KEPT = 10
+"""Zones that are told apart; days before the oldest of them count as its own, and are judged no
+more. Source: facts/profile.py, ZONES_LIMIT."""
 
 _ALWAYS = -(1 << 40)
 
 
 @dataclass
 class Zones:
-    """Zones by the day from which they hold, the newest last."""
+    """Zones by the day from which they hold, the newest last; `lost` is the first day of which it
+    is known where it is judged."""
 
     spans: list[tuple[int, str]] = field(default_factory=lambda: [(_ALWAYS, "UTC")])
+    lost: int = 0
 
     @property
     def now(self) -> str:
@@ -23,8 +26,12 @@ class Zones:
         return self.spans[-1][1]
 
     def of(self, day: int) -> str:
-        """Return where a day is filed and judged."""
+        """Return where a day is filed."""
         return next(zone for begins, zone in reversed(self.spans) if begins <= day)
+
+    def judges(self, zone: str, day: int) -> bool:
+        """Tell whether a day is judged when it has closed in a zone."""
+        return day >= self.lost and self.of(day) == zone
 
     def day_of(self, at: int) -> int:
         """Return the account's own day of an instant."""
@@ -42,8 +49,11 @@ class Zones:
             # The one before never began.
             self.spans.pop()
         today = max(days.day_in(one, clock) for one in (self.now, zone))
-        self.spans = [*self.spans, (today + 1, zone)][-KEPT:]
-        self.spans[0] = (_ALWAYS, self.spans[0][1])
+        self.spans.append((today + 1, zone))
+        if len(self.spans) > KEPT:
+            del self.spans[0]
+            self.lost, oldest = self.spans[0]
+            self.spans[0] = (_ALWAYS, oldest)
 
     def _newest(self, reached: Mapping[str, int]) -> int:
         """Return how far days have come: in each zone no further than the next one's first."""

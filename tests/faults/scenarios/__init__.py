@@ -1,9 +1,45 @@
 """Every scenario of the suite, by family."""
 
 from tests.faults.scenario import Scenario
-from tests.faults.scenarios import kills
+from tests.faults.scenarios import (
+    broker,
+    clocks,
+    contained,
+    damage,
+    days,
+    desk,
+    earlier,
+    endpoints,
+    falsified,
+    imports,
+    kills,
+    losses,
+    poison,
+    proxied,
+    sharpened,
+    subjects,
+    views,
+)
 
-FAMILIES = (kills,)
+FAMILIES = (
+    kills,
+    clocks,
+    days,
+    imports,
+    broker,
+    proxied,
+    falsified,
+    desk,
+    views,
+    endpoints,
+    damage,
+    losses,
+    poison,
+    earlier,
+    contained,
+    sharpened,
+    subjects,
+)
 
 SCENARIOS: tuple[Scenario, ...] = tuple(one for family in FAMILIES for one in family.SCENARIOS)
 

@@ -1,6 +1,7 @@
 """An action goes into the log; its verdict comes by the view, or is asked for later."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -79,3 +80,13 @@ async def test_an_action_that_the_log_does_not_take_is_refused() -> None:
     with pytest.raises(LogAway, match="Kafka is away"):
         await Desk(Log(away=True), view, 60.0).act(ACTION)
     assert view.asked == 0
+
+
+async def test_a_view_that_loses_the_end_of_the_wait_does_not_prolong_it() -> None:
+    class Deaf(View):
+        async def answer(self, action_id: str, account: str | None = None) -> None:
+            # As redis-py does when the cancellation comes just as a command was sent.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+
+    assert await asyncio.wait_for(Desk(Log(), Deaf(), 0.02).act(ACTION), 5) == PENDING

@@ -155,6 +155,19 @@ async def test_a_lost_view_is_whole_again_with_everything_that_was_folded(desk: 
     assert await desk.view.answer("a1") is not None
 
 
+async def test_a_lost_view_tells_again_that_there_was_no_such_case(desk: Desk) -> None:
+    desk.projection.start(-1)
+    desk.fold(acknowledged(id="a1", case="nobody"))
+
+    async def verdict() -> str | None:
+        answer = await desk.view.answer("a1", "nobody")
+        return answer.status if answer else None
+
+    assert await eventually(verdict) == "unknown_case"
+    await desk.redis.client.flushall()
+    assert await eventually(verdict) == "unknown_case"
+
+
 async def test_what_is_folded_while_redis_is_away_is_shown_when_it_is_back(desk: Desk) -> None:
     desk.projection.start(-1)
     desk.fold(raised())

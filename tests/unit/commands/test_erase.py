@@ -2,6 +2,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import app
+from services.commands.erase import clock_fault
 from tests.platform import free_port
 
 
@@ -21,3 +22,21 @@ def test_nothing_is_said_to_be_erased_while_kafka_is_away(
     done = CliRunner().invoke(app, ["erase", kind, "acct_42"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert f"Kafka at {address} does not do what was asked" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "ahead, told",
+    [
+        (0, None),
+        (600, None),
+        (601, "nothing is erased: this machine's clock is 601 s ahead of Kafka's"),
+        (-60, None),
+        (-3_600, "is 3600 s behind Kafka's: what came in that time is not erased"),
+    ],
+)
+def test_an_erasure_by_a_clock_that_is_wrong_is_not_said_to_be_done(
+    ahead: int, told: str | None
+) -> None:
+    now = 1_800_000_000 * 1_000_000
+    fault = clock_fault(now + ahead * 1_000_000, now)
+    assert fault is None if told is None else told in (fault or "")

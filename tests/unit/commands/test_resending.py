@@ -1,5 +1,6 @@
 """What a refusal becomes when it is tried again, by where it came from."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,13 +10,16 @@ from hypothesis import strategies as st
 
 from schemas.cloudevents import Refused
 from schemas.config import Input
-from schemas.envelope import Entry, Origin, decode, encode, join
+from schemas.envelope import Entry, Origin, decode, encode, encode_entry, join
 from schemas.events import EXTERNAL, ClockTicked, Event, UsageRecorded
 from schemas.rejects import RAW_LIMIT, Reject
 from services.commands.originals import Original, Place
 from services.commands.rejected import Refusal
 from services.commands.resending import Again, Now, again, place_of
+from services.ingest import formats
+from services.ingest.formats import Batch
 from services.partitioning import partition_of
+from services.publishing.lanes import ENTRY_BYTES
 from tests.unit.schemas.strategies import values
 
 PARTITIONS = 4
@@ -146,6 +150,32 @@ def test_the_record_of_a_topic_created_anew_is_not_taken_for_the_refused_one() -
     assert [found.id for _, found in sent(one)] == ["e"]
 
 
+def test_a_format_that_raises_costs_its_own_refusals_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        NAME = "cloudevents"
+
+        def read(self, headers: Mapping[str, str], body: bytes, limit: int) -> Batch:
+            raise KeyError("bug")
+
+    monkeypatch.setattr(formats, "FORMATS", (Broken(),))
+    one = tried(of_input())
+
+    assert (one.items, [each.reason for each in one.refused]) == ([], ["format_failed"])
+
+
+def test_an_entry_that_is_too_long_for_its_new_origin_is_still_refused() -> None:
+    """Entries of versions that kept no room back may fill an envelope to the last byte."""
+    origin = Origin("usage", 0, 1, 0)
+    pad = ENTRY_BYTES - len(encode_entry(entry("", origin)))
+    filling = entry("e" * (pad - 4), origin)
+    assert len(encode_entry(filling)) <= ENTRY_BYTES
+    envelope = Original(encode([entry("before", None), filling]), {}, NOON_MS)
+
+    one = tried(of_detector(filling, reason="unreadable"), envelope)
+
+    assert (one.items, [each.reason for each in one.refused]) == ([], ["too_large"])
+
+
 def test_what_was_cut_needs_its_original() -> None:
     long = raw("e", data={"metric": "api_calls", "quantity": 3, "note": "x" * RAW_LIMIT})
     kept = of_input(raw=long[:RAW_LIMIT])
@@ -183,6 +213,16 @@ def test_what_cannot_be_sent_says_why(one: Refusal, reason: str, word: str) -> N
     found = tried(one)
     assert (found.items, [each.reason for each in found.refused]) == ([], [reason])
     assert word in found.refused[0].detail
+
+
+def test_over_http_it_brings_no_event_of_another_source_than_it_was_let_in_for() -> None:
+    """What was the body of a binary event, say, may be a structured event of somebody else."""
+    own, other = (tried(refusal(source=source)) for source in ("/api", "/mine"))
+    assert [len(one.items) for one in (own, other)] == [1, 0]
+    assert [(each.reason, each.source) for each in other.refused] == [("forbidden_source", "/api")]
+    assert other.refused[0].detail.startswith("it came with a key for source '/mine'; send it")
+    # of an input the source is its name
+    assert len(tried(of_input(source="usage")).items) == 1
 
 
 def test_what_the_detector_refused_is_folded_again_where_it_stood() -> None:

@@ -12,6 +12,8 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from msgspec import UNSET
+
 from schemas.envelope import Entry
 from schemas.events import (
     AccountErased,
@@ -48,30 +50,32 @@ class Sent(NamedTuple):
 
 
 @dataclass
-class _Zone:
-    """An account's days: filed in `before` until `since` begins in `now`."""
+class _Zones:
+    """An account's days: each zone holds from its own first day to the next one's, for good."""
 
-    now: str = "UTC"
-    before: str = "UTC"
-    since: date = date.min
+    spans: list[tuple[date, str]] = field(default_factory=lambda: [(date.min, "UTC")])
     stamp: tuple[int, str] = (0, "")
 
-    def day(self, at: datetime) -> date:
-        mine = at.astimezone(ZoneInfo(self.now)).date()
-        if mine >= self.since:
-            return mine
-        return min(at.astimezone(ZoneInfo(self.before)).date(), self.since - timedelta(days=1))
+    def day(self, at: datetime, ago: int = 0) -> date:
+        """Return the day of an instant, or how far days had come so many days earlier."""
+        end = date.max
+        for begins, zone in reversed(self.spans):
+            mine = at.astimezone(ZoneInfo(zone)).date() - timedelta(days=ago)
+            if min(mine, end - timedelta(days=1)) >= begins:
+                return min(mine, end - timedelta(days=1))
+            end = begins
+        raise AssertionError("the first zone holds since ever")
 
     def move(self, zone: str, stamp: tuple[int, str], clock: datetime) -> None:
         if stamp <= self.stamp:
             return
         self.stamp = stamp
-        if zone == self.now:
+        if zone == self.spans[-1][1]:
             return
-        if self.day(clock) >= self.since:
-            self.before = self.now
-        today = [clock.astimezone(ZoneInfo(one)).date() for one in (self.before, zone)]
-        self.now, self.since = zone, max(today) + timedelta(days=1)
+        if self.day(clock) < self.spans[-1][0]:
+            self.spans.pop()
+        today = [clock.astimezone(ZoneInfo(one)).date() for one in (self.spans[-1][1], zone)]
+        self.spans.append((max(today) + timedelta(days=1), zone))
 
 
 @dataclass
@@ -99,12 +103,13 @@ class Recount:
     waiting_limit: int
     rules: int = 0
     clock: datetime | None = None
-    zones: dict[str, _Zone] = field(default_factory=lambda: defaultdict(_Zone))
+    zones: dict[str, _Zones] = field(default_factory=lambda: defaultdict(_Zones))
     people: dict[tuple[str, date], set[str]] = field(default_factory=lambda: defaultdict(set))
     sums: Buckets = field(default_factory=dict)
     persons: dict[str, _Person] = field(default_factory=dict)
     merged: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
+    erasures: set[tuple[str, int]] = field(default_factory=set)
     spend: Counter[str] = field(default_factory=Counter)
     touches: dict[str, Counter[date]] = field(default_factory=lambda: defaultdict(Counter))
     refused: Counter[str] = field(default_factory=Counter)
@@ -142,8 +147,8 @@ class Recount:
     def oldest(self, account: str) -> date:
         """Return the first day that is taken of an account; no clock here ticks near midnight."""
         assert self.clock is not None
-        judged = self.clock.astimezone(ZoneInfo(self.zones[account].now)).date()
-        return judged - timedelta(days=self.kept_days[self.rules])
+        judged = self.zones[account].day(self.clock, ago=1)
+        return judged + timedelta(days=1 - self.kept_days[self.rules])
 
     def kept(self) -> Buckets:
         """Return the buckets that are still kept, without empty days."""
@@ -240,9 +245,9 @@ class Recount:
         if name in self.merged:
             return [(self.merged[name][2], one)]
         zone = self.zones[name]
-        if isinstance(one.event, AccountUpdated) and isinstance(one.event.timezone, str):
+        if isinstance(one.event, AccountUpdated) and one.event.timezone is not UNSET:
             assert self.clock is not None
-            zone.move(one.event.timezone, (one.time, one.id), self.clock)
+            zone.move(one.event.timezone or "UTC", (one.time, one.id), self.clock)
         elif isinstance(one.event, UsageRecorded):
             self._use(one.event, name, zone.day(_instant(one.time)), person)
         return []
@@ -288,6 +293,8 @@ class Recount:
             return
         self._erased[subject] = until
         name = subject.partition(":")[2]
+        # Whoever lived on in it is the same customer: all partitions must be told.
+        self.erasures |= {(who, until) for who, told in self.merged.items() if told[2] == name}
         for known in (self.sums, self.zones, self.merged):
             known.pop(name, None)
         self.people = defaultdict(set, {k: v for k, v in self.people.items() if k[0] != name})

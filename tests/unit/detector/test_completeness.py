@@ -14,6 +14,7 @@ from schemas.events import ClockTicked, RulesApplied
 from services.detector.completeness import FED_LIMIT, PARTITION_LIMIT, TOLD_DAYS
 from services.detector.partition import Partition
 from tests import builders as a
+from tests.faults.oracle import recount
 
 MINUTES = 1 / 60
 Until = Mapping[str, float]
@@ -170,8 +171,86 @@ def test_ticks_ten_minutes_apart_are_no_outage() -> None:
     assert [played(began(tick(4, 23.9, late), *one)) for one in (ten, eleven)] == [[4], []]
 
 
-def test_an_input_that_no_tick_ever_told_of_delays_nothing() -> None:
-    assert played(began(tick(5, 2), names=("usage", "missing"))) == [4]
+def test_outages_in_a_row_let_a_day_wait_no_longer_than_a_day() -> None:
+    """A quarter of an hour each two hours, for days: the wait never lasts six hours undisturbed."""
+    late = {"usage/0": 4.5}
+    broken = [tick(5, hour + n / 6, late) for hour in range(0, 72, 2) for n in range(11)]
+    log = began(tick(4, 23.9, late), *broken)
+    partition, when = a.play(log.messages[:4]), dict[int, float]()
+    for message in log.messages[4:]:
+        a.play([message], partition)
+        for day in opened(partition):
+            when.setdefault(day, (partition.ledger.record.clock - a.at(5, 0)) / a.HOUR_US)
+    # Hours from day 5 on. Days are due at 2, 26 and 50; an outage ends at each even hour. Rows of
+    # them begin at 8, 28 and 48; that which ends 12 hours later is the last to begin a wait of six.
+    assert {day: round(hours, 1) for day, hours in when.items()} == {4: 26.0, 5: 46.0, 6: 66.0}
+    found = recount({0: log.messages})
+    assert found.accounts["other"]["judged"] == a.on(6).isoformat()
+
+
+def test_after_a_long_outage_a_day_waits_anew_in_any_case() -> None:
+    late = {"usage/0": 4.5}
+    broken = [tick(5, hour + n / 6, late) for hour in range(0, 14, 2) for n in range(11)]
+    after = [tick(9, 11 + n / 6, late) for n in range(36)]
+    assert played(began(tick(4, 23.9, late), *broken, *after)) == []
+    last = tick(9, 17, late)
+    assert played(began(tick(4, 23.9, late), *broken, *after, last)) == [4, 5, 6, 7, 8]
+
+
+def test_an_input_that_no_tick_has_told_of_is_waited_for_and_then_masked() -> None:
+    """Its topic may be missing, or nobody have been assigned it yet: its data are not there."""
+    mine = fed("missing", 1, source="web")
+    log = began(tick(4, 20, {"usage/0": 4.8}), mine, names=("usage", "missing"))
+    log.each(*steady(5, (0, 8 - 1 / 6), {"usage/0": 6}))
+    assert (played(log), a.play(log).days_waiting) == ([], {"missing": 1, "usage": 0})
+    log.add(tick(5, 8, {"usage/0": 6}))
+    # from the day on which its rule set came, and not the history before
+    assert (played(log), masked(log)) == ([4], [{"app": [4], "web": [4]}])
+    assert a.play(log).days_waiting == {"missing": 0, "usage": 0}
+
+
+def test_once_a_tick_has_told_of_an_input_it_is_one_like_others() -> None:
+    log = began(*steady(5, (0, 3)), tick(5, 3.1, {"usage/1": 4.9}))
+    assert a.play(log).ledger.record.complete == {"usage/1": a.at(4.9, 0)}
+    assert played(log) == []
+    assert played(log.add(tick(5, 3.2, {"usage/1": 5}))) == [4]
+
+
+def test_what_came_before_an_input_is_history_and_not_missing() -> None:
+    log = a.Log().each(rules(1, "usage"), a.usage(source="other", day=2, on=2))
+    log.each(tick(3, 12, mode="importing"), *steady(5, (12, 20)))
+    # the history ends at noon of day 3
+    assert masked(log) == [{"app": [3]}, {"app": [3, 4]}]
+
+
+def test_an_input_that_is_stopped_for_good_is_masked_for_good() -> None:
+    log = began(tick(4, 13, {"usage/0": 4.5, "usage/1": 4.5}))
+    for day in range(5, 15):
+        log.each(*steady(day, (0, 23.9)))
+    partition = a.play(log)
+    assert (opened(partition)[-1], len(partition.ledger.record.complete)) == (13, 2)
+    assert masked(log)[-1] == {"app": list(range(4, 14))}
+
+
+def test_days_that_wait_are_counted_in_every_zone_and_per_input() -> None:
+    log = began(
+        a.zone("Asia/Kolkata", account="k", day=3),
+        tick(4, 13, {"usage/0": 4.5}),
+        names=("usage", "billing"),
+    )
+    counted = []
+    # day 4 ends in Kolkata at 18:30 of day 4, and is due at 20:30
+    for day, hour in ((4, 20), (4, 21), (5, 1), (5, 2)):
+        log.each(*steady(day, (hour, hour), {"billing/0": 9}))
+        counted.append(a.play(log).days_waiting)
+    assert counted == [{"billing": 0, "usage": days} for days in (0, 1, 1, 2)]
+
+
+def test_history_waits_for_nothing() -> None:
+    log = a.Log().each(
+        rules(1, "usage"), tick(4, 12, mode="importing"), tick(6, 2, {}, "importing")
+    )
+    assert a.play(log).days_waiting == {"usage": 0}
 
 
 def test_an_input_that_the_rule_set_drops_is_no_longer_waited_for() -> None:

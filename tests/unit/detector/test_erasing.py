@@ -7,7 +7,7 @@ import pytest
 
 from schemas.accounts import AccountSummary
 from schemas.alerts import AccountNow
-from schemas.envelope import Entry, Origin
+from schemas.envelope import Entry, Origin, decode_entry
 from services.detector import erasure
 from services.detector.erasure import Erased
 from services.detector.partition import Partition
@@ -81,6 +81,41 @@ def test_its_open_alerts_clear_and_tell_nothing_of_it() -> None:
     ]
     raised, cleared = world.alerts
     assert (raised.account_now.owner, cleared.account_now) == ("ana", AccountNow(stamp=6))
+
+
+def test_who_was_merged_into_an_erased_account_is_erased_everywhere_as_well() -> None:
+    before = [
+        a.joined(account="old", day=10, hour=4),
+        a.usage(5, account="old", day=10, hour=4),
+        a.merged("acme", account="old", day=10, hour=5),
+        a.usage(5, account="beta", day=10, hour=4),
+        a.merged("other", account="beta", day=10, hour=5),
+    ]
+    log = began(*before).add(a.erased(account="acme", day=10, hour=12))
+    partition = a.play(log)
+    (told,) = partition.forwards()
+    assert told[0] == ""
+    # it comes back to this partition as to all others
+    log.add(decode_entry(told[1]), appended=a.at(10, 13))
+    a.play(log.messages[-1:], partition)
+    assert sorted(partition.accounts) == ["account:beta"]
+    assert [one["subject"] for one in partition.subjects_shown()] == []
+    assert partition.forwards() == []
+    log.add(a.usage(2, account="old", day=10, hour=14), a.usage(account="old", day=10, hour=11))
+    a.play(log.messages[-1:], partition)
+    # nothing goes on to the erased account, and what came before does not come back
+    assert (sums(partition, "old"), partition.forwards()) == ({10: 2}, [])
+
+
+def test_two_accounts_merged_into_each_other_are_erased_once() -> None:
+    log = began(a.merged("beta", day=10, hour=5), a.merged("acme", account="beta", day=10, hour=5))
+    partition = a.play(log.add(a.erased(account="acme", day=10, hour=12)))
+    told: list[tuple[str, bytes]] = []
+    while found := partition.forwards():
+        told += found
+        log.add(*(decode_entry(raw) for _, raw in found), appended=a.at(10, 13))
+        a.play(log.messages[-1:], partition)
+    assert (len(told), partition.accounts) == (1, {})
 
 
 def test_events_from_before_are_dropped_and_later_ones_begin_anew() -> None:

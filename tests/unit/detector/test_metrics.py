@@ -5,14 +5,20 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from schemas.config import Input, RuleSetContent
+from schemas.envelope import Entry
+from schemas.events import ClockTicked, RulesApplied
 from services.detector.facts.usage import Usage
-from services.detector.metrics import PartitionCollector
+from services.detector.metrics import LEDGER_BYTES, PERSON_BYTES, PartitionCollector
 from services.detector.partition import Partition
 from services.detector.pending import Cut
+from services.detector.recent import ID_BYTES
 from services.detector.sending import Outgoing
 from services.detector.store import Store
 from services.footprint import Footprint
@@ -169,6 +175,29 @@ def test_a_busy_account_takes_a_small_part_of_what_is_allowed_for_one() -> None:
     assert taken < allowed / 10
 
 
+def test_persons_who_wait_or_have_joined_stay_within_what_is_allowed() -> None:
+    worker = Worker()
+    log, ids = a.Log(), [str(UUID(int=n)) for n in range(3_000)]
+    log.add(*(a.about(a.joined(one, id=f"j{one}"), f"person:{one}") for one in ids))
+    for who in ids[:20]:
+        log.add(
+            *(
+                a.of_person(a.usage(source="s" * 120, id=f"{who}{n:0200}"), f"w{who}")
+                for n in range(1_000)
+            )
+        )
+    a.apply(worker.partition, log)
+    cut = worker.partition.cut()
+    assert worker.partition.waiting > 10_000
+    taken = sum(len(key.encode()) + len(v or b"") for key, v in cut.records if "person" in key)
+    joined = sum(len(key) + len(v or b"") for key, v in cut.records if key.endswith(tuple(ids)))
+    bound = sum(worker.told("ebbwatch_state_bound_bytes").values())
+    horizons = sum(6 * ID_BYTES * one.size for one in worker.partition.ledger.ids.values())
+    # beside what other records are allowed
+    assert taken <= bound - LEDGER_BYTES - horizons
+    assert joined <= len(ids) * PERSON_BYTES / 4
+
+
 def test_what_is_left_of_a_load_is_shown_while_it_lasts() -> None:
     name = "ebbwatch_recovery_remaining_records"
     worker = Worker(remaining={5: 1200})
@@ -200,6 +229,27 @@ def test_replayed_messages_and_the_duplicate_horizon_are_shown() -> None:
 
 
 REPLAYED = ("replayed", "offset")
+
+
+def test_what_take_overs_had_to_catch_up_with_is_counted() -> None:
+    name = "ebbwatch_caught_up_messages_total"
+    worker = Worker(counted=Counter({("caught_up",): 12}))
+    assert worker.told(name) == {f'{name}{{topic="events.v1"}}': 12}
+
+
+def test_days_that_wait_for_an_input_are_shown_and_inputs_for_which_none_does() -> None:
+    name = "ebbwatch_days_waiting"
+    inputs = {one: Input(topic=one, format="cloudevents", source=one) for one in ("crm", "usage")}
+    content = msgspec.json.encode(RuleSetContent(rules=[], inputs=inputs)).decode()
+    rules = Entry("", "ebbwatch", 0, (), RulesApplied(n=1, content=content))
+    told = ClockTicked(at=a.at(20, 3), mode="live", complete_until={"crm/0": a.at(20, 3)})
+    log = a.Log().each(rules, a.tick(19, 3), a.usage(day=19))
+    log.add(Entry("", "ebbwatch", 0, (), told), appended=a.at(20, 3))
+    worker = Worker(a.apply(Partition.begin(3, 8), log))
+    assert worker.told(name) == {
+        f'{name}{{input="crm",{PLACE}}}': 0,
+        f'{name}{{input="usage",{PLACE}}}': 1,
+    }
 
 
 def test_stamp_lag_and_rebalances_are_shown() -> None:

@@ -15,7 +15,7 @@ from schemas import alerts as alert_codec
 from schemas.alerts import Alert
 from schemas.config import MetricFlags
 from schemas.envelope import Entry
-from schemas.events import ClockTicked, UsageRecorded
+from schemas.events import AccountErased, ClockTicked, PartClosed, UsageRecorded
 from services.detector import persons
 from services.detector.calendars import to_date
 from services.detector.facts import Moment, Step
@@ -108,6 +108,17 @@ class PartitionModel(RuleBasedStateMachine):
             self.append_events([("merges", who, 3 * back)])
         else:
             self.append_an_erasure(False, who, 0)
+
+    @rule(
+        who=st.integers(0, 2),
+        zones=st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0, 0, 1])), max_size=4),
+    )
+    def append_an_account_that_moves(self, who: int, zones: list[tuple[int, int]]) -> None:
+        for zone, days in zones:
+            self.append_events(
+                [("zone", who, zone), ("zone", (who + 1) % 3, zone), ("usage", who, 1)]
+            )
+            self.append_a_tick(days, 0, None)
 
     @rule(n=st.integers(0, 2), who=st.lists(st.integers(0, 2), max_size=3))
     def append_a_person_who_may_join_among_their_events(self, n: int, who: list[int]) -> None:
@@ -264,6 +275,9 @@ class PartitionModel(RuleBasedStateMachine):
             for one in _forwards(other.log, recount.number).values()
             if one.origin is not None
         ]
+        erased = {(who, until) for who, until in recount.erasures if who not in buggy}
+        for other in self.workers:
+            assert erased <= _erasures(other.log)
         sent = [one for one in recount.sent if not self._held(worker.log, one, buggy)]
         assert sorted(one for one in found if not self._held(worker.log, one, buggy)) == sorted(
             sent
@@ -349,13 +363,28 @@ def _forwards(log: a.Log, number: int) -> dict[tuple[Any, ...], Entry]:
 
 
 def _said(log: a.Log, number: int) -> dict[str, Entry]:
-    """Return the summaries of a partition in a log, by id."""
+    """Return what a partition said to all others in a log: summaries, and erasures; by id."""
     found: dict[str, Entry] = {}
     for entries in log.entries:
         for one in entries:
-            if getattr(one.event, "revision", None) and one.event.partition == number:  # type: ignore[union-attr]
+            if isinstance(one.event, PartClosed):
+                mine = bool(one.event.revision) and one.event.partition == number
+            else:
+                mine = one.id.startswith("erase/") and home(one.subjects[0]) == number
+            if mine:
                 assert found.setdefault(one.id, one) == one
     return found
+
+
+def _erasures(log: a.Log) -> set[tuple[str, int]]:
+    """Return the accounts that a log has erased, and up to when."""
+    return {
+        (subject.partition(":")[2], one.time)
+        for entries in log.entries
+        for one in entries
+        if isinstance(one.event, AccountErased)
+        for subject in one.subjects
+    }
 
 
 def _with_a_bug(fold: Callable[..., Step | str | None]) -> Callable[..., Step | str | None]:

@@ -7,13 +7,14 @@ from typing import Any, NoReturn
 import pytest
 
 from services.detector import ownership as module
-from services.detector.ownership import Owned, Ownership
+from services.detector.owned import Owned
+from services.detector.ownership import Ownership
 from services.detector.partition import Partition
 from services.detector.pending import Cut
 from services.detector.sending import WAITING_LIMIT, Outgoing
 from services.detector.settings import DetectorSettings
 from services.detector.store import Store
-from services.runtime import Health
+from services.runtime import ExitCode, Health
 from tests.builders import Log, joined, of_person, usage
 from tests.platform import eventually
 
@@ -63,7 +64,7 @@ class Worker:
         self.ownership = Ownership(settings, Health(), lambda: GENERATION, lambda _: None)
         self.ownership.generation = GENERATION
         self.outgoing = Outgoing(self.kafka, lambda why: pytest.fail(str(why)))
-        self.owned = Owned(Partition.begin(0, 8), self.kafka, self.outgoing)
+        self.owned = Owned(Partition.begin(0, 8), self.kafka, self.outgoing, 0.0)
         self.ownership.owned[0] = self.owned
         log = Log().each(joined(), of_person(usage()))
         self.events = [self._fold(message) for message in log.messages]
@@ -108,13 +109,13 @@ async def test_a_worker_that_ends_writes_everything_in_order() -> None:
 async def test_a_worker_that_ends_without_an_answer_leaves_what_it_folded_to_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def die(where: str, error: object) -> NoReturn:
-        raise RuntimeError(f"{where}: {error}")
+    def leave(code: ExitCode) -> NoReturn:
+        raise RuntimeError(f"left with {code:d}")
 
-    monkeypatch.setattr(module, "die", die)
+    monkeypatch.setattr(module, "leave", leave)
     monkeypatch.setattr(module, "LEAVE_SECONDS", 0.05)
     worker = Worker()
-    with pytest.raises(RuntimeError, match="shutdown: forwards were not acknowledged"):
+    with pytest.raises(RuntimeError, match="left with 0"):
         await worker.ownership.close()
     assert worker.kafka.took == ["forwards: 1"]
     worker.kafka.answers.set()

@@ -175,6 +175,75 @@ def test_a_fold_that_raises_holds_its_account_back_until_it_is_repaired(
     assert counts(restored, "repaired") == {("repaired", "subject"): 1}
 
 
+def test_only_the_repair_of_an_account_settles_what_it_owes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _Bug(monkeypatch)
+    log = began(a.usage(13, day=10, id="x"), a.usage(2, day=10, id="y"))
+    log.add(a.repaired(), appended=a.at(10, 13))
+    # places of other logs that happen to have the numbers of what it owes: (1, 0) and (1, 1)
+    others = ("usage", "replay:0", "repair:rejects/0", "repair:account:beta", "forward/1")
+    log.add(
+        *(
+            a.usage(1, day=10, id=f"o{n}", origin=Origin(input_, 0, 1, n % 2))
+            for n, input_ in enumerate(others)
+        ),
+        appended=a.at(10, 13),
+    )
+    partition = a.play(log)
+    assert partition.accounts[ACME].owed == [(1, 0), (1, 1)]
+    assert sums(partition) == {10: len(others)}
+    again = a.usage(2, day=10, id="y", origin=Origin(f"repair:{ACME}", 0, 1, 1))
+    a.play(log.add(again).messages[-1:], partition)
+    assert partition.accounts[ACME].owed == [(1, 0)]
+
+
+def test_what_a_repair_sends_too_early_is_owed_from_where_it_stands_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def again(log: a.Log, partition: Partition) -> Partition:
+        """Repair, and send again all that is owed."""
+        log.add(a.repaired(), appended=a.at(10, 13))
+        a.play(log.messages[-1:], partition)
+        told = [
+            msgspec.structs.replace(
+                log.entries[offset][place], origin=Origin(f"repair:{ACME}", 0, offset, place)
+            )
+            for offset, place in sorted(partition.accounts[ACME].owed)
+        ]
+        return a.play(log.add(*told, appended=a.at(10, 13)).messages[-1:], partition)
+
+    _Bug(monkeypatch)
+    log = began(a.usage(13, day=10, id="x"), a.usage(2, day=10, id="y"))
+    partition = again(log, a.play(log))
+    held = partition.accounts[ACME].quarantine
+    assert (held and held.held, partition.accounts[ACME].owed) == ([(3, 0), (3, 1)], [])
+    monkeypatch.undo()
+    partition = again(log, partition)
+    assert (sums(partition), partition.accounts[ACME].owed) == ({10: 15}, [])
+
+
+def test_a_debt_ends_with_what_comes_in_its_place_whatever_becomes_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _Bug(monkeypatch)
+    log = began(a.usage(13, day=10, id="x"), a.joined("u1", day=10, id="y"))
+    log.add(a.usage(13, day=10, id="z"), a.repaired(), a.person_erased("u1", day=10, hour=13))
+    lost = [
+        msgspec.structs.replace(a.repaired(), origin=Origin(f"repair:{ACME}", 0, 1, 0)),
+        # of a person who was erased meanwhile: nothing is left of it
+        a.joined("u1", day=10, id="y", origin=Origin(f"repair:{ACME}", 0, 1, 1)),
+    ]
+    partition = a.play(log.add(*lost))
+    acme = partition.accounts[ACME]
+    assert (acme.owed, acme.facts.buckets.lines) == ([(2, 0)], {})
+    # it lifts no quarantine
+    poison = a.usage(13, day=10, origin=Origin(f"repair:{ACME}", 0, 2, 0))
+    off = msgspec.structs.replace(a.repaired(), origin=Origin(f"repair:{ACME}", 0, 9, 0))
+    a.play(log.add(poison, off).messages[-1:], partition)
+    assert partition.accounts[ACME].quarantine is not None
+
+
 @pytest.mark.parametrize("judged_at_once", [True, False])
 def test_no_closing_that_was_open_when_it_was_repaired_judges_the_account(
     judged_at_once: bool, monkeypatch: pytest.MonkeyPatch
@@ -252,3 +321,16 @@ def test_after_a_takeover_the_cause_of_a_closing_alert_has_its_time() -> None:
     former = a.apply(a.play(log.messages[:-1]), log.messages[-1:])
     owner = a.settle(Partition.restore(0, 1, a.store({}, former.cut())))
     assert owner.cut().caused == a.settle(former).cut().caused == [a.at(5, 3)]
+
+
+def test_an_account_whose_id_is_as_long_as_may_be_is_repaired(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _Bug(monkeypatch)
+    long = "a" * 200
+    log = began(a.usage(13, day=10, account=long)).add(a.repaired(long), appended=a.at(10, 13))
+    partition = a.play(log)
+    assert (counts(partition, "repaired"), partition.cut().rejects) == (
+        {("repaired", "subject"): 1},
+        [],
+    )

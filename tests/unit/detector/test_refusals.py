@@ -3,8 +3,10 @@
 import msgspec
 import pytest
 
-from schemas.envelope import Entry
+from schemas.envelope import Entry, Origin
 from schemas.rejects import Reject
+from services.detector import persons
+from services.detector.facts import contacts, portfolio
 from services.detector.facts.buckets import LINE_LIMIT
 from services.detector.partition import Partition
 from tests import builders as a
@@ -127,6 +129,34 @@ def test_what_no_calendar_and_no_key_can_hold_is_refused(entry: Entry) -> None:
     partition = a.play(began(a.zone("America/New_York", day=10, hour=3), entry))
     assert refused(partition) == [("invalid", 1, 1, "app")]
     assert list(partition.accounts) == ["account:acme"]
+
+
+def test_a_refusal_names_the_subject_that_refused_and_none_where_none_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contacts, "CONTACT_LIMIT", 0)
+    monkeypatch.setattr(persons, "WAITING_LIMIT", 0)
+    monkeypatch.setattr(portfolio, "MONTHS_LIMIT", 0)
+    touch = a.touch("u1", day=10)
+    entries = {
+        "account:acme": a.about(touch, "account:acme", "colleague:ana"),
+        "person:u1": a.about(touch, "person:u1", "colleague:ana"),
+        "company": a.deal(day=10),
+        "": a.about(a.usage(day=30), "account:acme", "company"),
+    }
+    partition = a.play(began(*entries.values(), a.merged("acme", day=10)))
+    assert [one.field for one in partition.cut().rejects] == [*entries, "account:acme"]
+
+
+def test_a_circle_of_accounts_and_a_person_of_no_account_are_named_too() -> None:
+    log = began(a.merged("beta", day=10))
+    going_round = Origin("forward/4", 0, 1, 0)
+    log.add(a.usage(day=10, origin=going_round), a.of_person(a.usage(day=10), "u7"))
+    log.each(*(a.tick(day, 3) for day in (17, 25)))
+    assert [(one.reason, one.field) for one in a.play(log).cut().rejects] == [
+        ("merged_in_a_circle", "account:acme"),
+        ("unattributed", "person:u7"),
+    ]
 
 
 def test_an_event_before_1970_and_before_the_first_tick_is_refused() -> None:

@@ -4,11 +4,13 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from services.detector.store import Names
 from services.detector.watch import ADRIFT_SECONDS, Position, Watch
 from services.kafka_clients import Reach
 from services.runtime import Health
-from services.watchdog import Place
+from services.watchdog import Place, Watchdog
 
 EVENTS = [Place("t.events.v1", number) for number in range(3)]
 
@@ -33,6 +35,13 @@ class Worker:
             lambda number: self.heard[number],
             lambda: self.now,
         )
+
+    def adrift(self, now: float) -> object:
+        """Return what is told of a rebalance at some time."""
+        self.now, self.generation = now, -1
+        (told,) = self.watch.probe().items()
+        assert told[0] == EVENTS[0]
+        return told[1]
 
     @staticmethod
     def _held(stamp: int) -> Any:
@@ -69,16 +78,35 @@ async def test_a_flush_that_does_not_end_is_named() -> None:
 
 def test_a_rebalance_has_time_and_one_that_does_not_end_is_no_progress() -> None:
     worker = Worker()
-    worker.generation = -1
-    assert worker.watch.probe() == {}
-    worker.now = ADRIFT_SECONDS - 1
-    assert worker.watch.probe() == {}
-    worker.now = ADRIFT_SECONDS
-    assert worker.watch.probe() == {EVENTS[0]: "a rebalance that does not end"}
+    # The watchdog, of sixty seconds, ends nothing that changes every 45.
+    assert [worker.adrift(at) for at in (0, 44, 45, ADRIFT_SECONDS - 1)] == [
+        "a rebalance, look 0",
+        "a rebalance, look 0",
+        "a rebalance, look 1",
+        "a rebalance, look 5",
+    ]
+    assert worker.adrift(ADRIFT_SECONDS) == "a rebalance that does not end"
     worker.generation = 4
     assert len(worker.watch.probe()) == 2
+    assert worker.adrift(ADRIFT_SECONDS) == "a rebalance, look 0"
+
+
+@pytest.mark.parametrize("away_until", [0.0, 100.0, 270.0, 400.0])
+def test_a_rebalance_has_as_much_time_after_kafka_was_away(away_until: float) -> None:
+    worker = Worker()
     worker.generation = -1
-    assert worker.watch.probe() == {}
+    ended: list[float] = []
+    ends = worker.watch.noting(
+        lambda places: dict.fromkeys(places, 5) if worker.now >= away_until else None
+    )
+    dog = Watchdog(worker.watch.probe, ends, 60.0, lambda *_: ended.append(worker.now))
+    dog._loop = SimpleNamespace(call_soon_threadsafe=lambda call: call())  # type: ignore[assignment]
+    while not ended:
+        worker.now += 5.0
+        dog.look(5.0)
+    passed = ended[0] - away_until
+    # 45 s until Kafka is asked again, and as long before its absence is noted
+    assert ADRIFT_SECONDS + 60 - 45 <= passed <= ADRIFT_SECONDS + 60 + 45
 
 
 def test_kafka_is_away_after_ten_seconds_of_silence_on_every_partition() -> None:

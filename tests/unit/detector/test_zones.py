@@ -1,11 +1,15 @@
 """An account's days in its own time zone, and what a change of zone does to them."""
 
+import msgspec
 import pytest
 
+from schemas.config import Input, RuleSetContent
 from schemas.envelope import Entry
-from schemas.events import ClockTicked
+from schemas.events import ClockTicked, RulesApplied
+from services.detector.facts.profile import ZONES_LIMIT
 from services.detector.partition import Partition
 from tests import builders as a
+from tests.faults.oracle import recount
 from tests.unit.detector.views import began, sums
 
 ACME = "account:acme"
@@ -105,3 +109,79 @@ def test_two_changes_of_zone_on_a_day_may_come_in_any_order(order: int) -> None:
         "Europe/Berlin",
         a.START + 11,
     )
+
+
+def both_ways(log: a.Log) -> tuple[Partition, Partition]:
+    """Return a log judged at once, and judged when all of it was folded."""
+    return a.play(log), a.settle(a.apply(Partition.begin(0, 1), log))
+
+
+def test_a_second_move_lets_no_day_be_judged_that_had_closed_elsewhere_before_it() -> None:
+    """Two moves around midnight: on Tokyo's day 3 the account was in UTC still, where it went on.
+
+    Another account keeps Tokyo's days closing; day 3 has ended there at 15:00 UTC.
+    """
+    log = a.Log().add(a.rules(a.silent(2)), a.tick(1, 10, seen={"app": [0, 1]}))
+    log.each(a.usage(day=1, hour=9), a.zone("Asia/Tokyo", account="other", day=1, hour=10))
+    log.each(*(a.tick(day, 3, seen={"app": [day - 1, day]}) for day in (2, 3)))
+    log.add(a.zone("Asia/Tokyo", day=3, hour=3.1))  # counts from day 4 on
+    log.add(a.tick(3, 17.1, seen={"app": [3]}))
+    log.add(a.zone("America/New_York", day=3, hour=17.2))  # from day 5 on
+    profile = a.play(log).accounts[ACME].facts.profile
+    assert [profile.zone_of(a.START + day) for day in (3, 4, 5)] == [
+        "UTC",
+        "Asia/Tokyo",
+        "America/New_York",
+    ]
+    soon, late = both_ways(log)
+    assert (a.told(soon.cut().alerts), a.told(late.cut().alerts)) == ([], [])
+    log.add(a.tick(4, 2, seen={"app": [3]}))
+    expected = [("acme", "silent", "activity", "raised", 3)]
+    assert [a.told(one.cut().alerts) for one in both_ways(log)] == [expected, expected]
+
+
+HELD_UP = 4
+"""The day on which Tokyo's end is complete, and that of New York is not."""
+
+
+def nomad(moves: int) -> a.Log:
+    """An account that moves between Tokyo and New York every other day, while its days wait.
+
+    It moves at 03:00 on the days 1, 3, 5 ..., so that the days 2 and 3 are Tokyo's, 4 and 5 New
+    York's; it was seen last on day 2, so that it is silent for two days at the end of day 4.
+    Another account keeps Tokyo's days closing.
+    """
+    content = RuleSetContent(
+        rules=[a.silent(2)], inputs={"crm": Input(topic="crm", format="cloudevents", source="crm")}
+    )
+    told = RulesApplied(n=1, content=msgspec.json.encode(content).decode())
+    log = a.Log().add(Entry("", "ebbwatch", 0, (), told), _crm(1, 1, until=a.at(1, 1)))
+    log.each(a.zone("Asia/Tokyo", account="other", day=1, hour=1.5), a.usage(day=2))
+    for n in range(moves):
+        log.add(_crm(1 + 2 * n, 3, until=a.at(1, 1)))
+        log.add(a.zone(["Asia/Tokyo", "America/New_York"][n % 2], day=1 + 2 * n, hour=3))
+    return log
+
+
+def _crm(day: float, hour: float, until: int) -> Entry:
+    """A tick that says how far the CRM has come; usage is seen on every day."""
+    seen = {"app": [a.at(one) // a.HOUR_US for one in range(1, 40)]}
+    event = ClockTicked(at=a.at(day, hour), mode="live", complete_until={"crm/0": until}, seen=seen)
+    return Entry("", "ebbwatch", 0, (), event)
+
+
+@pytest.mark.parametrize("lost", range(5))
+def test_however_often_an_account_moves_it_matters_not_when_its_days_are_judged(lost: int) -> None:
+    """So many zones are forgotten: UTC, Tokyo until day 4, New York until day 6 ..."""
+    moves = ZONES_LIMIT + lost
+    log, last = nomad(moves), 1 + 2 * moves
+    # Tokyo's days 2 to 4 open, all at once; New York's day 4 ends fourteen hours later
+    log.add(_crm(last, 3, until=a.at(HELD_UP, 18)))
+    log.add(a.zone(["Asia/Tokyo", "America/New_York"][moves % 2], day=last, hour=3))
+    log.add(_crm(last, 3.1, until=a.at(last, 3)))
+    soon, late = both_ways(log)
+    # a day of which nobody knows any more where it ended is judged nowhere
+    expected = [("acme", "silent", "activity", "raised", max(HELD_UP, 2 * lost))]
+    assert [a.told(one.cut().alerts) for one in (soon, late)] == [expected, expected]
+    assert a.told(recount({0: log.messages}).alerts["acme"]) == expected
+    assert len(soon.accounts[ACME].facts.profile.zones) == ZONES_LIMIT

@@ -21,6 +21,10 @@ from schemas.events import (
     ProductChanged,
     RulesApplied,
 )
+from schemas.rejects import Reject
+from services.commands.originals import Original
+from services.commands.rejected import Refusal
+from services.commands.resending import Now, again
 from services.detector import showing
 from services.detector.partition import Partition
 from tests.faults import load
@@ -59,6 +63,7 @@ class Owned:
     """One partition, its log, and what its owner has stored and sent."""
 
     def __init__(self, number: int) -> None:
+        self.number = number
         self.log: list[Message] = []
         self.partition = Partition.begin(number, PARTITIONS)
         self.stored: dict[str, bytes] = {}
@@ -66,6 +71,7 @@ class Owned:
         self.rejects: list[bytes] = []
         self.unsent: list[tuple[str, bytes]] = []
         self.arriving: list[Entry] = []
+        self.replayed = 0
 
     def append(self, now: int, rng: Random) -> None:
         """Put what has arrived into the log, as messages of any size."""
@@ -82,6 +88,17 @@ class Owned:
             self.partition.judge(rng.choice((0, 0, 0, 1, 500)))
             self.unsent += self.partition.forwards()
 
+    def replay(self, now: int) -> Iterable[tuple[int, bytes]]:
+        """Yield what `ebbwatch rejects replay` sends of what was refused since it was run last."""
+        today = Now({}, PARTITIONS, "events.v1", now)
+        for number in range(self.replayed, len(self.rejects)):
+            reject = msgspec.json.decode(self.rejects[number], type=Reject)
+            refusal = Refusal(self.number, number, now // 1000, reject)
+            message = self.log[reject.offset or 0]
+            original = Original(message.value, {}, message.appended // 1000)
+            yield from again(refusal, original, today, track=0).items
+        self.replayed = len(self.rejects)
+
     def commit(self) -> None:
         """Store what has changed; its forwards must have been delivered."""
         cut = self.partition.cut()
@@ -92,7 +109,7 @@ class Owned:
 
     def crash(self) -> None:
         """Forget what is not stored; what had been sent since will be sent again."""
-        self.partition = Partition.restore(self.partition.number, PARTITIONS, self.stored)
+        self.partition = Partition.restore(self.number, PARTITIONS, self.stored)
         self.unsent = []
 
 
@@ -178,6 +195,12 @@ class Sim:
         else:
             who = f"{self.rng.choice('ps')}{self.rng.randrange(STRANGERS)}"
             self.everywhere(PersonErased(person=who), (), time)
+
+    def replay(self) -> None:
+        """Let an operator send again what was refused."""
+        for one in self.owned:
+            for number, raw in one.replay(self.now):
+                self.owned[number].arriving.append(decode_entry(raw))
 
     def go_on(self) -> None:
         """Append, fold, send, store or crash, each partition as chance has it."""
@@ -293,6 +316,8 @@ def play(seed: int, steps: int = 25) -> Sim:
             sim.apply(content(rng))
         elif chance < 0.25:
             sim.erase()
+        elif chance < 0.35:
+            sim.replay()
         if rng.random() < 0.9:
             sim.tick(ago=rng.choice((0, 0, 2 * HOUR)))
         sim.go_on()

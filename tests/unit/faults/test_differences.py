@@ -14,7 +14,7 @@ from tests.faults.oracle.homes import home
 from tests.unit.faults import company_log
 from tests.unit.faults.stories import Log, Message, at, usage
 
-SEEDS = range(7)
+SEEDS = range(8)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -169,3 +169,44 @@ def test_every_record_of_an_input_must_be_in_the_log_under_its_own_origin() -> N
     )
     assert ["must hold" in one for one in wrong] == [True, False]
     assert ["no record does" in one for one in wrong] == [False, True]
+
+
+def test_a_record_that_is_far_ahead_of_its_append_time_is_not_in_the_log() -> None:
+    minute, origin = 60_000_000, Origin("usage", 0, 7, 0)
+    there, absent = logs_of(("account:acme", "e1", origin)), logs_of()
+    told: dict[int, list[str]] = {}
+    for ahead in (10, 11, 16):
+        inputs = {"usage": {0: [Message(7, at(1) - ahead * minute, event("e1"))]}}
+        told[ahead] = [
+            *supply_differences(there, [], inputs),
+            *supply_differences(absent, [], inputs),
+        ]
+    # A bridge that is a little late may still refuse it, or not any more.
+    assert [len(told[ahead]) for ahead in (10, 11, 16)] == [1, 0, 1]
+    assert "must hold" in told[10][0]
+    assert "no record does" in told[16][0]
+
+
+def test_what_has_no_time_of_its_own_is_in_the_log_only_if_its_record_s_can_be_right() -> None:
+    minute, origin = 60_000_000, Origin("usage", 0, 7, 0)
+    untimed = msgspec.json.encode(
+        {k: v for k, v in msgspec.json.decode(event("e1")).items() if k != "time"}
+    )
+    told: dict[int, list[str]] = {}
+    for stamp in (-1000, 0, at(1) - minute, at(1) + 9 * minute, at(1) + 16 * minute, 1000 * at(1)):
+        entry = usage(1, id="e1", origin=origin)
+        entry = msgspec.structs.replace(entry, time=stamp)
+        logs = logs_of()
+        logs[home("account:acme", 3)].append(Message(0, at(1), encode([entry])))
+        told[stamp] = supply_differences(logs, [], {"usage": {0: [Message(7, stamp, untimed)]}})
+    assert [len(each) for each in told.values()] == [1, 1, 0, 0, 1, 1]
+    assert all("no record does" in each for some in told.values() for each in some)
+
+
+def test_a_wrong_time_of_a_record_says_nothing_of_an_event_that_has_its_own() -> None:
+    """Neither does one of the future let in what is ahead of everything in the log."""
+    day, there = 86_400_000_000, logs_of(("account:acme", "e1", Origin("usage", 0, 7, 0)))
+    for stamp in (-1000, at(1) - 2 * day, at(1) + 2 * day):
+        inputs = {"usage": {0: [Message(7, stamp, event("e1"))]}}
+        wrong = supply_differences(there, [], inputs)
+        assert ["no record does" in one for one in wrong] == [True] * (stamp == at(1) - 2 * day)

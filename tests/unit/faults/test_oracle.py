@@ -230,6 +230,18 @@ def test_a_day_waits_six_hours_for_a_late_input_and_masks_what_it_feeds() -> Non
     assert found.accounts["acme"]["states"] == {"api_calls": "warming_up"}
 
 
+def test_a_day_waits_for_an_input_of_which_no_tick_has_told() -> None:
+    inputs = {"crm": {"topic": "crm", "format": "cloudevents", "source": "app"}}
+    log = Log().rules(a.SILENCE, inputs=inputs).tick(1, 10).say(usage(1, 10), now=at(1, 10))
+    for minute in range(10 * 60, 32 * 60, 10):
+        log.tick(1, minute / 60)
+    assert alone(log).accounts["acme"]["judged"] == on(0)
+    # Monday was due at two, and is masked from ten on, when the input came into force.
+    found = alone(log.tick(2, 8))
+    assert found.accounts["acme"]["judged"] == on(1)
+    assert found.accounts["acme"]["states"] == {"api_calls": "no_data"}
+
+
 def test_the_second_failure_of_a_payment_alerts_and_its_success_ends_it() -> None:
     log = Log().rules(a.PAYMENT).tick(1, 10)
     log.say(failed(1, 9), failed(1, 9.5, "in_2"), now=at(1)).say(failed(1, 11), now=at(1))

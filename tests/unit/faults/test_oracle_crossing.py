@@ -171,3 +171,14 @@ def test_a_day_that_closed_must_be_summed_up_for_every_partition() -> None:
     (fault,) = alone(log.tick(58)).faults
     assert "never heard how company did" in fault
     assert "values={'accounts': 1, 'told': 1, 'ratios': {'200': 1}}" in fault
+
+
+def test_who_lived_on_in_an_erased_account_must_be_erased_everywhere() -> None:
+    merged = a.entry(AccountMerged(into="acme"), "account:beta", time=at(1))
+    erased = a.system(AccountErased(), "account:acme", time=at(2))
+    also = a.system(AccountErased(), "account:beta", time=at(2))
+    logs = partitions(1, ("beta", one(merged, now=at(1))), ("acme", one(erased, now=at(2))))
+    (fault,) = recount(logs).faults
+    assert fault == f"partition 0 was never told to erase account:beta up to {at(2)}"
+    logs[0].append(one(also, now=at(2))._replace(offset=2))
+    assert recount(logs).faults == []

@@ -62,6 +62,35 @@ async def test_a_tick_goes_into_every_partition_with_what_was_seen_and_is_comple
     assert clock.why_closed() is None
 
 
+async def test_what_is_future_goes_by_kafka_s_clock_where_the_own_is_behind(
+    publisher: Publisher, producer: FakeProducer
+) -> None:
+    hands = Hands()
+    clock = Clock(publisher, "r1", Seen(), dict, hands)
+    hands.now = NOW - 60 * MINUTE
+    assert clock.latest() == NOW - 60 * MINUTE, "before the first tick nothing else is known"
+
+    assert await clock.tick()
+
+    # Kafka appended the tick at NOW; since then some of a minute has passed.
+    assert NOW <= clock.latest() < NOW + MINUTE
+    hands.now = NOW + 60 * MINUTE
+    assert clock.latest() == NOW + 60 * MINUTE
+
+
+async def test_no_hour_before_1970_gets_into_a_tick(
+    publisher: Publisher, producer: FakeProducer
+) -> None:
+    seen = Seen()
+    seen.note([("/a", -1), ("/a", 0)])
+
+    assert await Clock(publisher, "r1", seen, dict, Hands()).tick()
+
+    tick = producer.entries(0)[-1].event
+    assert isinstance(tick, ClockTicked)
+    assert tick.seen == {"/a": [0]}
+
+
 async def test_what_an_unacknowledged_tick_carried_goes_with_the_next_one(
     publisher: Publisher, producer: FakeProducer
 ) -> None:

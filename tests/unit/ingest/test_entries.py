@@ -1,10 +1,11 @@
 from datetime import date
 
+import msgspec
 import pytest
 
 from schemas import envelope
 from schemas.cloudevents import Incoming, Refused
-from schemas.envelope import Entry, Origin
+from schemas.envelope import Entry, Origin, encode_entry
 from schemas.events import (
     ArrMoved,
     ClockTicked,
@@ -20,8 +21,9 @@ from schemas.events import (
     TouchRecorded,
     UsageRecorded,
 )
-from services.ingest.entries import admit, broadcast
+from services.ingest.entries import EVENT_BYTES, admit, broadcast
 from services.partitioning import home_of, partition_of
+from services.publishing.lanes import ENTRY_BYTES
 from tests.unit.ingest.builders import NOW
 
 MINUTE = 60_000_000
@@ -35,6 +37,11 @@ def incoming(
     person: str | None = None,
 ) -> Incoming:
     return Incoming("e", "/api", time, account, event, person=person)
+
+
+def usage_of(length: int) -> UsageRecorded:
+    """Longer than any that a decoder lets in."""
+    return UsageRecorded(metric="m" * length)
 
 
 def entries(admitted: list[tuple[int, bytes]] | Refused) -> list[tuple[int, Entry]]:
@@ -130,10 +137,10 @@ def test_an_account_is_at_home_where_its_bare_id_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "time, missing_time, kept", [(NOW, 5, NOW), (None, 0, 0), (None, NOW - 1, NOW - 1)]
+    "time, missing_time, kept", [(NOW, -5, NOW), (None, None, 0), (None, NOW - 1, NOW - 1)]
 )
 def test_a_missing_time_is_the_append_time_or_the_record_s(
-    time: int | None, missing_time: int, kept: int
+    time: int | None, missing_time: int | None, kept: int
 ) -> None:
     admitted = admit(incoming(time=time), 8, NOW, None, missing_time)
 
@@ -154,6 +161,42 @@ def test_a_time_ahead_of_the_clock_or_before_1970_is_refused(time: int, reason: 
     admitted = admit(incoming(time=time), 8, NOW)
 
     assert (admitted.reason if isinstance(admitted, Refused) else None) == reason
+
+
+@pytest.mark.parametrize(
+    "stamp, reason",
+    [
+        (NOW + 10 * MINUTE, None),
+        (NOW + 10 * MINUTE + 1, "future"),
+        (1000 * NOW, "future"),  # the producer stamps in microseconds or nanoseconds
+        (1_000_000 * NOW, "future"),
+        (0, "invalid"),
+        (-1000, "invalid"),  # the record has no time at all: -1 ms
+    ],
+)
+def test_a_record_s_time_is_taken_within_the_same_bounds(stamp: int, reason: str | None) -> None:
+    admitted = admit(incoming(time=None), 8, NOW, None, stamp)
+
+    assert (admitted.reason if isinstance(admitted, Refused) else None) == reason
+    if isinstance(admitted, Refused):
+        assert (admitted.field, "of its record" in admitted.detail) == ("time", True)
+
+
+def test_what_is_admitted_still_fits_an_envelope_once_it_is_forwarded_or_repaired() -> None:
+    """The longest ids that there are: 200 characters of 4 bytes."""
+    origin, room = Origin("i", 0, 0, 0), EVENT_BYTES - 100
+    short = encode_entry(Entry("e", "/api", NOW, ("account:a",), usage_of(room), origin))
+    event = usage_of(room + EVENT_BYTES - len(short))
+    entry = Entry("e", "/api", NOW, ("account:a",), event, origin)
+
+    assert admit(incoming(event), 1, NOW, origin) == [(0, encode_entry(entry))]
+    one_more = admit(incoming(usage_of(len(event.metric) + 1)), 1, NOW, origin)
+    assert isinstance(one_more, Refused)
+
+    whom = "account:" + "\N{GRINNING FACE}" * 200
+    most = Origin(f"repair:{whom}", 2**31 - 1, 2**63 - 1, 2**63 - 1)
+    after = msgspec.structs.replace(entry, subjects=(whom,), origin=most)
+    assert len(encode_entry(after)) <= ENTRY_BYTES
 
 
 def test_an_event_that_fits_no_envelope_is_refused() -> None:

@@ -1,11 +1,15 @@
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
 
 from schemas import envelope
+from schemas.cloudevents import Incoming
 from schemas.envelope import Origin
-from schemas.rejects import Reject
+from schemas.rejects import RAW_LIMIT, Reject
 from services.ingest.formats import Batch, cloudevents
-from services.ingest.forwarding import Forwarded, Source
+from services.ingest.forwarding import SLICE_BYTES, Forwarded, Source, slices
 from services.ingest.seen import HOUR_MICROS
 from tests.unit.ingest.builders import NOW, NOW_TEXT, body, event, record
 
@@ -72,15 +76,98 @@ def test_a_poison_record_is_refused_with_its_place_and_the_next_one_is_carried()
     assert origins(found) == [(Origin("usage", 2, 9, 0), NOW)]
 
 
-def test_a_future_event_is_judged_by_the_later_of_clock_and_record() -> None:
-    day_later = record(body(event(time=NOW_TEXT)), timestamp=(NOW // 1000) - 86_400_000)
+def test_a_future_event_is_judged_by_the_clock_whatever_its_record_says() -> None:
+    behind, ahead = (
+        record(body(event(time=NOW_TEXT)), timestamp=NOW // 1000 + days * 86_400_000)
+        for days in (-1, 1)
+    )
 
-    by_clock = forwarded(day_later, now=NOW - 599_000_000)
-    refused = forwarded(day_later, now=NOW - 601_000_000)
-    by_record = forwarded(record(body(event())), now=NOW - 601_000_000)
+    taken = [forwarded(each, now=NOW - 599_000_000) for each in (behind, ahead)]
+    refused = [forwarded(each, now=NOW - 601_000_000) for each in (behind, ahead)]
 
-    assert [len(each.items) for each in (by_clock, refused, by_record)] == [1, 0, 1]
-    assert [each.reason for each in refused.rejects] == ["future"]
+    assert [origins(each) for each in taken] == [[(Origin("usage", 2, 7, 0), NOW)]] * 2
+    assert [[one.reason for one in each.rejects] for each in refused] == [["future"]] * 2
+
+
+@pytest.mark.parametrize(
+    "timestamp, reason",
+    [(-1, "invalid"), (0, "invalid"), (NOW, "future"), (2**62, "future")],
+    ids=["none", "zero", "microseconds", "beyond all bounds"],
+)
+def test_a_record_s_wrong_time_costs_only_the_events_that_have_none(
+    timestamp: int, reason: str
+) -> None:
+    """Nothing of it reaches a tick, whose hours every partition takes."""
+    found = forwarded(record(body(event(time=None), event()), timestamp=timestamp))
+
+    assert [(each.reason, each.index) for each in found.rejects] == [(reason, 0)]
+    assert origins(found) == [(Origin("usage", 2, 7, 1), NOW)]
+    assert found.seen == {("/api", HOUR)}
+
+
+def test_a_header_without_a_value_says_nothing() -> None:
+    headers = [("Content-Type", None), ("ce_id", None), ("traceparent", None)]
+
+    assert origins(forwarded(record(body(event()), headers=headers))) == [
+        (Origin("usage", 2, 7, 0), NOW)
+    ]
+
+
+def test_an_event_that_cannot_be_encoded_costs_itself_only() -> None:
+    class Broken:
+        NAME = "broken"
+
+        def read(self, headers: Mapping[str, str], body: bytes, limit: int) -> Batch:
+            read = cloudevents.read(headers, body, limit)
+            first = read.outcomes[0]
+            assert isinstance(first, Incoming)
+            return Batch(read.raws, [first._replace(id="\udc80"), *read.outcomes[1:]])
+
+    found = forwarded(record(body(event(), event())), source=SOURCE._replace(format=Broken()))
+
+    assert [(each.reason, each.index) for each in found.rejects] == [("format_failed", 0)]
+    assert origins(found) == [(Origin("usage", 2, 7, 1), NOW)]
+
+
+def test_what_a_refusal_quotes_is_cut() -> None:
+    """Its detail names the wrong value, which may be as long as the record."""
+    found = forwarded(record(body(event(specversion="x" * 900_000))))
+
+    (refused,) = found.rejects
+    assert (refused.reason, len(refused.detail), len(refused.raw)) == ("invalid", 2_000, RAW_LIMIT)
+
+
+def test_a_poll_is_read_a_slice_at_a_time_by_its_events() -> None:
+    """3,000 events in each of five records: a slice ends with the record that fills it."""
+    batch = b"[" + b",".join([b"0"] * 3_000) + b"]"
+    source, read = SOURCE._replace(limit=3_000), []
+
+    def polled() -> Iterator[tuple[str, Source, list[Any]]]:
+        for name, offsets in (("a", (1, 2, 3)), ("b", (7, 8))):
+            read.append(name)
+            yield name, source, [record(batch, offset) for offset in offsets]
+
+    told: list[object] = []
+    for part, last in slices(polled(), lambda: NOW):
+        told.append((len(part.rejects), {name: each.offset for name, each in last.items()}))
+        told.append(read.copy())
+
+    assert told == [
+        *((6_000, {"a": 2}), ["a"]),
+        *((6_000, {"a": 3, "b": 7}), ["a", "b"]),
+        *((3_000, {"b": 8}), ["a", "b"]),
+    ]
+
+
+def test_a_poll_is_read_a_slice_at_a_time_by_its_bytes() -> None:
+    records = [record(b" " * (SLICE_BYTES // 2), offset) for offset in range(5)]
+
+    found = [
+        [each.offset for each in last.values()]
+        for _, last in slices([("a", SOURCE, records)], lambda: NOW)
+    ]
+
+    assert found == [[1], [3], [4]]
 
 
 def test_a_format_that_raises_costs_one_record_only() -> None:

@@ -1,7 +1,7 @@
 """How far the inputs are, as ticks tell it; reading them is tested with a broker."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import TopicPartition
@@ -31,6 +31,7 @@ class Consumer:
 
     def __init__(self, known: Mapping[TopicPartition, Polled]) -> None:
         self.known = known
+        self.unreadable: TopicPartition | None = None
 
     def assignment(self) -> frozenset[TopicPartition]:
         return frozenset(self.known)
@@ -44,12 +45,39 @@ class Consumer:
     async def position(self, partition: TopicPartition) -> int:
         return self.known[partition].position
 
+    async def getmany(self, *partitions: TopicPartition, timeout_ms: int) -> dict[Any, Any]:
+        if self.unreadable in partitions:
+            raise UnicodeDecodeError("utf-8", b"k\xffy", 1, 2, "invalid start byte")
+        return {}
+
 
 @pytest.fixture
-def inputs() -> Inputs:
-    made = Inputs(Health(), Metrics(), "group", dict)
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def health() -> Health:
+    return Health()
+
+
+@pytest.fixture
+def inputs(metrics: Metrics, health: Health) -> Inputs:
+    made = Inputs(health, metrics, "group", dict)
     configure(made, usage="topic", billing="other")
     return made
+
+
+def shown(metrics: Metrics, name: str) -> dict[str, float]:
+    """Return the samples of a metric by the values of their labels, but the group."""
+    return {
+        " ".join(value for label, value in sample.labels.items() if label != "consumergroup"): (
+            sample.value
+        )
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == name
+    }
 
 
 def configure(inputs: Inputs, **topics: str) -> None:
@@ -127,3 +155,100 @@ def test_a_topic_that_is_given_up_says_nothing_of_an_input_of_its_name(inputs: I
     inputs.forwarded({ZERO: (5, NOW), OTHER: (5, NOW)})
     configure(inputs, topic="other")
     assert inputs.progress() == {"topic/0": NOW}
+
+
+async def test_a_partition_that_moved_away_shows_no_lag_any_more(
+    inputs: Inputs, metrics: Metrics
+) -> None:
+    known = {ZERO: Polled(5, 9, NOW // 1000), OTHER: Polled(5, 6, NOW // 1000)}
+    await inputs.measure(Consumer(known), ())
+    lags = [
+        shown(metrics, name) for name in ("kafka_consumergroup_lag", "ebbwatch_input_lag_seconds")
+    ]
+    assert lags == [{"topic 0": 4, "other 0": 1}, {"usage 0": 0, "billing 0": 0}]
+
+    inputs.release([ZERO])
+
+    assert shown(metrics, "kafka_consumergroup_lag") == {"other 0": 1}
+    assert shown(metrics, "ebbwatch_input_lag_seconds") == {"billing 0": 0}
+
+
+async def test_an_input_that_was_renamed_shows_its_lag_under_one_name(
+    inputs: Inputs, metrics: Metrics
+) -> None:
+    consumer = Consumer({ZERO: Polled(5, 9, NOW // 1000)})
+    await inputs.measure(consumer, ())
+    configure(inputs, calls="topic")
+    await inputs.measure(consumer, ())
+    assert shown(metrics, "ebbwatch_input_lag_seconds") == {"calls 0": 0}
+    inputs.release(())
+    assert shown(metrics, "ebbwatch_input_lag_seconds") == {}
+    assert shown(metrics, "kafka_consumergroup_lag") == {}
+
+
+async def test_a_partition_that_moves_away_while_it_is_measured_is_not_shown(
+    inputs: Inputs, metrics: Metrics
+) -> None:
+    class Leaving(Consumer):
+        async def position(self, partition: TopicPartition) -> int:
+            place = await super().position(partition)
+            self.known = {}
+            return place
+
+    await inputs.measure(Leaving({ZERO: Polled(5, 9, NOW // 1000)}), ())
+
+    assert shown(metrics, "kafka_consumergroup_lag") == {}
+
+
+def test_an_input_that_stops_is_not_up_and_one_that_is_gone_is_not_shown(
+    inputs: Inputs, metrics: Metrics
+) -> None:
+    assert inputs.readable(["topic", "other"]) == {"topic", "other"}
+    assert shown(metrics, "ebbwatch_input_up") == {"usage": 1, "billing": 1}
+
+    inputs.forwarded({ZERO: (5, NOW)})
+    assert not inputs.check(ZERO, 3)
+    assert inputs.readable(["topic"]) == frozenset()
+    assert shown(metrics, "ebbwatch_input_up") == {"usage": 0, "billing": 0}
+
+    configure(inputs, usage="topic")
+    assert shown(metrics, "ebbwatch_input_up") == {"usage": 0}
+
+
+def test_what_keeps_all_inputs_from_being_carried_is_shown_until_it_is_over(
+    inputs: Inputs, metrics: Metrics, health: Health
+) -> None:
+    """Its topics are still read again and again; an input's own fault says more."""
+    assert inputs.readable(["topic"]) == {"topic"}
+    inputs.hinder("refusals cannot be written")
+
+    assert inputs.readable(["topic"]) == {"topic"}
+    assert shown(metrics, "ebbwatch_input_up") == {"usage": 0, "billing": 0}
+    own = "topic 'other' does not exist; create it, or correct inputs.toml"
+    checks = health.as_json()["checks"]
+    assert {name: check["detail"] for name, check in checks.items()} == {
+        "input:usage": "refusals cannot be written",
+        "input:billing": own,
+    }
+    assert not any(check["required"] for check in checks.values())
+
+    inputs.hinder("")
+    assert shown(metrics, "ebbwatch_input_up") == {"usage": 1, "billing": 0}
+
+
+async def test_a_record_that_the_client_cannot_read_stops_its_input_only(
+    inputs: Inputs, health: Health
+) -> None:
+    inputs.readable(["topic", "other"])
+    consumer = Consumer({ZERO: Polled(5, 9, 0), ONE: Polled(9, 9, 0), OTHER: Polled(5, 6, 0)})
+    assert not await inputs.stop_unreadable(consumer)
+
+    consumer.unreadable = ZERO
+
+    assert await inputs.stop_unreadable(consumer)
+    assert inputs.readable(["topic", "other"]) == {"other"}
+    assert health.as_json()["checks"]["input:usage"]["detail"] == (
+        "partition 0 of topic 'topic' holds, at 5 or soon after, a record with a header whose name "
+        "is no UTF-8: mend its producer, delete the records up to there (`kafka-delete-records`), "
+        "and restart ingest"
+    )

@@ -169,6 +169,31 @@ async def test_a_key_sends_for_its_own_source_only(door: Door) -> None:
     assert (told["accepted"], [r["reason"] for r in told["rejected"]]) == (1, ["forbidden_source"])
 
 
+async def test_what_a_key_sends_unreadably_in_another_name_is_forbidden_for_good(
+    door: Door,
+) -> None:
+    """A later version may read it, and `ebbwatch rejects replay` cannot ask the key again."""
+    future = {"type": "no.such_type"}
+    nameless = event(id="e-3")
+    del nameless["source"]
+    sent = body(event(source="/one", **future), event(source="/two", **future), nameless)
+    told = [(await door.post(sent, key=key)).json()["rejected"] for key in ("one", "any")]
+
+    assert [[each["reason"] for each in one] for one in told] == [
+        ["unknown_type", "forbidden_source", "invalid"],
+        ["unknown_type", "unknown_type", "invalid"],
+    ]
+    assert sorted((one.index, one.source) for one in door.rejects()) == [
+        (0, "/one"),
+        (0, "/one"),
+        (1, "/two"),
+        (1, "/two"),
+        # of an event that names no source the key's is kept, if it has one
+        (2, ""),
+        (2, "/one"),
+    ]
+
+
 @pytest.mark.parametrize(
     "authorization",
     [

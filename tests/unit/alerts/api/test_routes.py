@@ -308,3 +308,12 @@ async def test_a_bug_is_500_in_json_and_tells_nothing_of_itself(door: Door) -> N
     assert (answer.status_code, answer.json()["error"]) == (500, "bug")
     assert SECRET not in answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/actions/a%0Ab", "/cases/a%0Ab", "/accounts/%0A", "/alerts/%0A"])
+async def test_a_path_with_a_line_break_is_answered_as_the_api_answers(
+    door: Door, path: str
+) -> None:
+    answer = await door.get(path)
+
+    assert (answer.status_code, answer.json()["error"]) == (404, "no_such_route")

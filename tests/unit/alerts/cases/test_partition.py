@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -189,6 +190,11 @@ def test_an_empty_snapshot_is_a_partition_that_folded_nothing() -> None:
         ({"acme": b'{"v":1,"state":"lost"}'}, "Invalid enum value 'lost' - at `$.state`"),
         ({"acme\x1fvote\x1f1": b"{}"}, "case 'acme' has a part 'vote', which this code does not"),
         ({"acme\x1f000000": b"{"}, "Input data was truncated"),
+        ({"acme\x1f000000": None}, r"'acme\x1f000000' is missing"),
+        ({"acme\x1f000010": None}, r"'acme\x1f000010' is missing"),
+        ({"acme\x1fanswer\x1f4": None}, r"'acme\x1fanswer\x1f4' is missing"),
+        ({"acme\x1falert\x1fs": None}, r"a record 'acme\x1falert\x1f'… is missing"),
+        ({f"acme\x1fnotice\x1f{a.notice(1, 'added')}": None}, r"'acme\x1fnotice\x1f'… is missing"),
     ],
 )
 def test_a_snapshot_that_cannot_be_used_is_refused(
@@ -196,12 +202,8 @@ def test_a_snapshot_that_cannot_be_used_is_refused(
 ) -> None:
     assert VERSION == ledger.VERSION == 1
     snapshot = a.store(kept(a.folded(*DAY)), change.items())
-    with pytest.raises(ValueError, match=_literal(message)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         Partition.restore(0, 1, snapshot)
-
-
-def _literal(message: str) -> str:
-    return "".join(f"\\{one}" if one in r"$.`()" else one for one in message)
 
 
 def test_a_record_whose_fold_raises_leaves_its_case_as_it_was(

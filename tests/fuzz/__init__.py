@@ -1,0 +1,1 @@
+"""Bad input by the thousand: every decoder, fed with what nobody should send."""
