@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -118,8 +119,9 @@ async def test_it_ends_within_its_time_also_while_kafka_is_away(
     code = await ingest.end()
 
     assert (code, time.monotonic() - start < 8.5) == (0, True)
-    with pytest.raises(aiohttp.ClientError):
-        await posting
+    # Whether it still hears the refusal or only the end of the connection: never that it is taken.
+    with contextlib.suppress(aiohttp.ClientError):
+        assert (await posting)[0] == 503
 
 
 async def _more(acknowledged: set[str], count: int) -> None:

@@ -190,7 +190,7 @@ def test_outages_in_a_row_let_a_day_wait_no_longer_than_a_day() -> None:
 
 def test_after_a_long_outage_a_day_waits_anew_in_any_case() -> None:
     late = {"usage/0": 4.5}
-    broken = [tick(5, hour + n / 6, late) for hour in range(0, 14, 2) for n in range(11)]
+    broken = [tick(5, hour + n / 6, late) for hour in range(0, 22, 2) for n in range(11)]
     after = [tick(9, 11 + n / 6, late) for n in range(36)]
     assert played(began(tick(4, 23.9, late), *broken, *after)) == []
     last = tick(9, 17, late)
