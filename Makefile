@@ -11,7 +11,7 @@ BESIDE := .ebbwatch/.tests-stamp
 # With a Kafka of one's own neither Java nor Maven is asked for.
 DEMO_KAFKA = $(if $(EBBWATCH_KAFKA),,$(JARS))
 # Two processes, a file of tests in one of them: most tests wait for services and not for a core.
-WHOLE = -n 2 --dist loadfile --no-loadscope-reorder --doctest-modules schemas services tests
+WHOLE = -n 2 --dist loadfile --no-loadscope-reorder --durations=15 --doctest-modules schemas services tests
 TEST_KAFKA = $(if $(EBBWATCH_TEST_KAFKA),,$(JARS))
 
 .PHONY: help install fmt lint types floors test check demo bench faults sabotage fuzz schemas lock

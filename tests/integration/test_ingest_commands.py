@@ -76,7 +76,8 @@ async def test_a_differing_setting_is_mended_and_the_others_of_the_topic_stay(
     kafka, prefix = environ["EBBWATCH_KAFKA"], environ["EBBWATCH_PREFIX"]
     await topic_admin.apply(kafka, prefix, 3)
     name = f"{prefix}rejects.v1"
-    await set_config(kafka, name, retention_ms="1000", segment_bytes="10485760")
+    settings = {"retention_ms": "1000", "segment_bytes": "10485760"}
+    await set_config(kafka, name, message_timestamp_type="LogAppendTime", **settings)
 
     async def differences() -> list[topic_admin.Difference]:
         return topic_admin.compare(await topic_admin.describe(kafka, prefix), prefix, 3)
