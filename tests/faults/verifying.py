@@ -66,7 +66,7 @@ def _actual(world: "World", state: Tail, alerts: Log, rejects: Log) -> oracle.Ac
     accounts: list[dict[str, Any]] = []
     subjects: list[dict[str, Any]] = []
     for number in range(world.partitions):
-        partition = Partition.restore(number, world.partitions, state.newest(number))
+        partition = _restored(world, number, state)
         accounts += [
             shown(one, number, partition.stamp, partition.judged_to(one))
             for _, one in sorted(partition.accounts.items())
@@ -82,6 +82,15 @@ def _actual(world: "World", state: Tail, alerts: Log, rejects: Log) -> oracle.Ac
         rejects=[one.value for records in rejects.values() for one in records if one.value],
         stamps={number: stamp(state, number) for number in range(world.partitions)},
     )
+
+
+def _restored(world: "World", number: int, state: Tail) -> Partition:
+    try:
+        return Partition.restore(number, world.partitions, state.newest(number))
+    except ValueError as error:
+        raise NotExact(
+            [f"the snapshot of partition {number} cannot be restored: {error}"]
+        ) from None
 
 
 def _is_alert(raw: bytes) -> bool:

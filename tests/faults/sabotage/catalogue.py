@@ -161,12 +161,12 @@ SABOTAGES: tuple[Sabotage, ...] = (
         "snapshot-read-uncommitted",
         "who takes a partition over also reads what an unfinished transaction has written",
         caught_by="kill-detector-at-failpoints",
-        sign=r"the log says|must have been written",
+        sign=r"the log says|must have been written|cannot be restored",
     ),
     Sabotage(
         "http-answers-before-the-acknowledgement",
         "a request is answered before Kafka has acknowledged its events",
-        caught_by="kill-ingest-at-failpoints",
+        caught_by="killed-while-kafka-is-slow",
         sign=r"acknowledged over HTTP, not in events",
     ),
 )

@@ -16,7 +16,7 @@ from tests.faults.load import Sent
 from tests.faults.logs import Group, tail
 from tests.faults.proxy import Faults, Rewrite
 from tests.faults.scenario import Needs, NotExact, Scenario
-from tests.faults.scenarios.kills import REPLAYED_AT_MOST
+from tests.faults.scenarios.kills import REPLAYED_AT_MOST, TWO_DOORS
 from tests.faults.settling import scrape, stamp, stamps_now
 from tests.faults.shown import client
 from tests.faults.world import World
@@ -57,6 +57,18 @@ async def transaction_unanswered(world: World, rng: Random) -> None:
         world.proxy.heal()
     if ahead:
         raise NotExact(ahead)
+
+
+async def killed_while_kafka_is_slow(world: World, rng: Random) -> None:
+    """Ingest dies with what is on its way to Kafka: nobody may have been told that it is taken."""
+    world.proxy.set(Faults(latency=LATENCY_SECONDS))
+    async with world.feeding(1_500, rate=400) as feeding:
+        for share in sorted(rng.uniform(0.1, 0.9) for _ in range(4)):
+            await feeding.reached(share)
+            name = rng.choice(("ingest-0", "ingest-1"))
+            await world.ready(name)
+            world.kill(name)
+        world.proxy.heal()
 
 
 async def _committed_ahead(world: World) -> list[str]:
@@ -244,6 +256,12 @@ SCENARIOS = (
         ("answers withheld between transaction and acknowledgement",),
         transaction_unanswered,
         needs=Needs(proxied=("detector",)),
+    ),
+    Scenario(
+        "killed-while-kafka-is-slow",
+        ("kill -9 of ingest between acknowledgement and answer",),
+        killed_while_kafka_is_slow,
+        needs=Needs(proxied=("ingest",), starts=TWO_DOORS),
     ),
     Scenario(
         "committed-offsets-lie",
