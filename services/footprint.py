@@ -8,12 +8,17 @@ the partition holds after it, and a snapshot whose seal does not fit is never ru
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 FRESH_LIMIT: Final = 4096
 """So many keys are kept apart before they are sorted in: by hash they take a tenth of a dict."""
+
+FRESH_SHARE: Final = 16
+"""Or a sixteenth of all: 800,000 keys take 16 MB sorted, and some 10 MB what is kept apart."""
 
 BLANK: Final = "0" * 26
 """Where a ledger's seal will stand: ten digits of how many records there are, sixteen of a hash.
@@ -28,6 +33,9 @@ _Held = tuple[int, int]
 """What the newest value of a key adds: bytes, and its hash. A plain tuple is made twice as fast."""
 
 _NOTHING: Final = (0, 0)
+
+_Column: TypeAlias = "array[int]"
+_Places = NDArray[np.intp]
 
 
 class Footprint:
@@ -96,7 +104,7 @@ class Footprint:
             self.records += (size > 0) - (former > 0)
             self._sum = (self._sum + digest - replaced) & _MASK
             self._fresh[hash] = size, digest
-        if len(self._fresh) > max(FRESH_LIMIT, len(self._hashes) // 4):
+        if len(self._fresh) > max(FRESH_LIMIT, len(self._hashes) // FRESH_SHARE):
             self._settle()
 
     def seal(self, records: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes | None]]:
@@ -141,10 +149,27 @@ class Footprint:
         return _NOTHING
 
     def _settle(self) -> None:
-        settled = zip(self._sizes, self._digests, strict=True)
-        known = dict(zip(self._hashes, settled, strict=True)) | self._fresh
-        held = sorted((hash, *one) for hash, one in known.items() if one != _NOTHING)
-        self._hashes = array("Q", (hash for hash, _, _ in held))
-        self._sizes = array("I", (size for _, size, _ in held))
-        self._digests = array("Q", (digest for _, _, digest in held))
+        """Sort the fresh ones in; a flush waits for it, so that numpy does what is long."""
+        count = len(self._fresh)
+        hashes = np.fromiter(self._fresh, np.uint64, count)
+        sizes = np.fromiter((size for size, _ in self._fresh.values()), np.uint32, count)
+        digests = np.fromiter((digest for _, digest in self._fresh.values()), np.uint64, count)
+        settled, order = np.asarray(self._hashes), np.argsort(hashes)
+        places = np.searchsorted(settled, hashes[order])
+        within = places < len(settled)
+        known = places[within]
+        gone = known[settled[known] == hashes[order[within]]]
+        there = order[(sizes[order] > 0) | (digests[order] > 0)]
+        places = np.searchsorted(np.delete(settled, gone), hashes[there])
+        self._hashes = _merged(self._hashes, gone, places, hashes[there])
+        self._sizes = _merged(self._sizes, gone, places, sizes[there])
+        self._digests = _merged(self._digests, gone, places, digests[there])
         self._fresh = {}
+
+
+def _merged(column: _Column, gone: _Places, places: _Places, fresh: NDArray[Any]) -> _Column:
+    """Return a column without what is gone, and with what is fresh at its places in the rest."""
+    merged = array(column.typecode)
+    # An array is searched several times as fast as one of numpy.
+    merged.frombytes(np.insert(np.delete(np.asarray(column), gone), places, fresh).tobytes())
+    return merged

@@ -10,8 +10,8 @@ from services.runtime import ConfigurationError, ExitCode, PortTaken, die, get_l
 STOP_SECONDS: Final = 7.0
 """A supervisor kills after 7.5 s, and Python itself needs a moment to end."""
 
-CANCEL_AGAIN_SECONDS: Final = 1.0
-"""What a task does as it ends takes less, but for what must not be waited for."""
+CANCEL_AGAIN_SECONDS: Final = 2.0
+"""What such a task does as it ends takes less."""
 
 _log = get_logger(__name__)
 
@@ -63,18 +63,30 @@ async def lasting(name: str, work: Coroutine[Any, Any, None], stopping: Callable
     Raises:
         RuntimeError: It has ended, or was cancelled by one of its own tasks.
     """
+    # In a task of its own: a task group cancels what is in it once, and never again.
+    working = asyncio.ensure_future(work)
     try:
-        await work
+        await asyncio.wait({working})
     except asyncio.CancelledError:
-        if not stopping():
-            raise RuntimeError(f"{name} was cancelled by one of its own tasks") from None
+        await insist(working)
         raise
-    if not stopping():
-        raise RuntimeError(f"{name} has ended")
+    if stopping():
+        return
+    if working.cancelled():
+        raise RuntimeError(f"{name} was cancelled by one of its own tasks")
+    working.result()
+    raise RuntimeError(f"{name} has ended")
 
 
 async def end(task: asyncio.Task[None] | None) -> None:
-    """Cancel a task until it has ended; None is ended already.
+    """Cancel a task and wait until it has ended; None is ended already."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def insist(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task again and again until it has ended; None is ended already.
 
     Once is not enough: until Python 3.12 `asyncio.wait_for` loses a cancellation that comes as its
     work ends, and redis-py sends every command through it. The task would run on for ever.

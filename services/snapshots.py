@@ -163,7 +163,7 @@ async def load(
         The newest value per key; deleted keys are absent.
 
     Raises:
-        LoadTooSlow: If it takes more than `LOAD_SECONDS`.
+        LoadTooSlow: If it takes more than `within`.
     """
     consumer = _reader(kafka, "read_committed")
     await consumer.start()

@@ -113,7 +113,7 @@ class Projection:
         """Write no more."""
         self._stopping = True
         if self._running is not None:
-            await lifetime.end(self._running)
+            await lifetime.insist(self._running)
             # Told last, or what went wrong meanwhile would be held against us for ever.
             self._watch.view_away(self._partition.number, "")
 
@@ -257,7 +257,7 @@ class Projection:
     async def _end_rebuild(self) -> None:
         if self._rebuilding is not None:
             rebuilding, self._rebuilding = self._rebuilding, None
-            await lifetime.end(rebuilding)
+            await lifetime.insist(rebuilding)
             if not rebuilding.cancelled():
                 # Looked at, or asyncio reports it: whatever went wrong, it is begun anew.
                 rebuilding.exception()

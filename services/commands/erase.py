@@ -1,7 +1,6 @@
 """`ebbwatch erase`: an account or a person is forgotten, and what that reaches is said."""
 
 import asyncio
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
@@ -10,7 +9,7 @@ import typer
 from schemas import topics
 from schemas.envelope import Entry, account, encode_entry
 from schemas.events import AccountErased, Event, PersonErased
-from services.commands.terminal import ask_kafka, fail, printable, read_settings
+from services.commands.terminal import agree, ask_kafka, fail, printable, read_settings
 from services.runtime import ExitCode
 from services.settings import ConfigurationError, ServiceSettings
 
@@ -72,12 +71,11 @@ def person(
 
 
 def _asked(id: str, plan: str, yes: bool) -> ServiceSettings:
-    """Return the settings, once the id can be one and whoever sits at a terminal agrees."""
+    """Return the settings, once the id can be one and whoever runs this agrees."""
     if not 0 < len(id) <= ID_LIMIT or not id.isprintable():
         fail(f"an id has 1 to {ID_LIMIT} printable characters", ExitCode.USAGE)
     settings = read_settings(ServiceSettings)
-    if not yes and sys.stdin.isatty():
-        typer.confirm(f"{printable(plan)}, for good; go on?", abort=True, err=True)
+    agree(f"{plan}, for good", yes)
     return settings
 
 

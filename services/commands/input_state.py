@@ -124,8 +124,9 @@ async def states(
         for each in inputs.values()
         for number in existing.get(each.topic, ())
     ]
-    offsets = await kafka.offsets(parts)
+    # Before the ends: ingest reads on meanwhile, and would seem to have read past them.
     committed = await kafka.committed(f"{prefix}ingest")
+    offsets = await kafka.offsets(parts)
     last = await _last(kafka, offsets)
     return [
         judge(

@@ -1,20 +1,18 @@
 """`ebbwatch inputs`: how each input topic stands, and how one is accepted that was created anew."""
 
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from services.commands.terminal import ask_kafka, fail, printable, read_settings, show_json
+from services.commands.terminal import agree, ask_kafka, fail, printable, read_settings, show_json
 from services.config_log import ConfigConflict, ConfigUnavailable
 from services.runtime import ExitCode
 from services.settings import ServiceSettings
 from services.wording import counted
 
 if TYPE_CHECKING:
-    from services.commands.input_reset import Decision
     from services.commands.input_state import InputState
 
 DEADLINE_SECONDS: Final = 30.0
@@ -67,7 +65,7 @@ def reset(
     try:
         evidence = ask_kafka(settings.kafka, resetting.look(name))
         decision = decide(evidence, told)
-        _ask(decision, yes)
+        agree(decision.plan, yes)
         ask_kafka(settings.kafka, resetting.write(evidence, decision, datetime.now(UTC)))
     except (NotReset, ConfigConflict, ConfigUnavailable) as error:
         fail(str(error))
@@ -135,11 +133,3 @@ async def _states(settings: ServiceSettings) -> "list[InputState]":
             fail(str(error))
         async with asking(settings.kafka) as kafka:
             return await states(kafka, found, settings.prefix)
-
-
-def _ask(decision: "Decision", yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        fail(f"{decision.plan}: nobody can be asked here, so say --yes")
-    typer.confirm(f"{decision.plan}; go on?", abort=True, err=True)

@@ -3,7 +3,6 @@
 import asyncio
 import heapq
 import operator
-import sys
 from collections import Counter
 from collections.abc import Coroutine
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ import typer
 
 from services.commands import reject_text
 from services.commands.rejected import Refusal, RejectsAway, Wanted, beginning, opened
-from services.commands.terminal import Outcome, fail, read_settings, show_json
+from services.commands.terminal import Outcome, agree, fail, read_settings, show_json
 from services.config_log import ConfigConflict, ConfigUnavailable
 from services.runtime import ExitCode
 from services.settings import ConfigurationError, ServiceSettings
@@ -127,11 +126,11 @@ async def _replay(settings: ServiceSettings, wanted: Wanted, options: Options) -
         if options.dry_run:
             typer.echo(f"{what} would be sent first", err=True)
         else:
-            _ask(f"first send {what}", options.yes)
+            agree(f"first send {what}", options.yes)
             typer.echo(f"sent {await replaying.resume(run)} of {what}", err=True)
     chosen, tried = await replaying.try_out(wanted, options.limit)
     if not options.dry_run and any(one.items for one in tried):
-        _ask("; ".join(reject_text.replayed(tried, "can be sent")), options.yes)
+        agree("; ".join(reject_text.replayed(tried, "can be sent")), options.yes)
         await replaying.send(chosen, tried)
     done = "can be sent" if options.dry_run else "sent"
     if options.as_json:
@@ -151,14 +150,6 @@ def _wanted(
     if isinstance(found, str):
         fail(found, ExitCode.USAGE)
     return Wanted(found, stage or "", frozenset(reasons or ()), source or "")
-
-
-def _ask(what: str, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        fail(f"{what}: nobody can be asked here, so say --yes")
-    typer.confirm(f"{what}; go on?", abort=True, err=True)
 
 
 def _run(work: Coroutine[Any, Any, Outcome]) -> Outcome:

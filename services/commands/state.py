@@ -27,4 +27,7 @@ async def load_partition(known: ServiceSettings, number: int) -> "Partition":
         snapshot = await load(known.kafka, topic, number)
     except (KafkaError, LoadTooSlow, OSError) as error:
         fail(f"{topic} cannot be read at {known.kafka}: {error}; is Kafka running?")
-    return Partition.restore(number, known.partitions, snapshot)
+    try:
+        return Partition.restore(number, known.partitions, snapshot)
+    except ValueError as error:
+        fail(f"{topic} partition {number}: {error}; once more, in case it is being written now")

@@ -1,6 +1,7 @@
 """What the commands share: settings from the environment, what a terminal is shown, errors."""
 
 import os
+import sys
 import unicodedata
 from collections.abc import Coroutine
 from pathlib import Path
@@ -97,6 +98,20 @@ def printable_lines(text: str) -> str:
 def show_json(content: object) -> None:
     """Print one line of JSON."""
     typer.echo(msgspec.json.encode(content).decode())
+
+
+def agree(plan: str, yes: bool) -> None:
+    """Go on if whoever sits at the terminal agrees; end with 1 where nobody can be asked.
+
+    Args:
+        plan: What is going to be done; it is shown as `printable`.
+        yes: Whether they agreed beforehand, with --yes.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail(f"{printable(plan)}: nobody can be asked here, so say --yes")
+    typer.confirm(f"{printable(plan)}; go on?", abort=True, err=True)
 
 
 def fail(message: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:

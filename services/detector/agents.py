@@ -12,6 +12,7 @@ import faust
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
+from services.detector.assignor import Assignor
 from services.detector.ownership import Ownership
 from services.detector.settings import DetectorSettings
 from services.detector.store import Names
@@ -41,6 +42,7 @@ def build(
         datadir=_data_dir(settings),
         topic_allow_declare=False,
         topic_disable_leader=True,
+        PartitionAssignor=Assignor,
         topic_partitions=settings.partitions,
         table_standby_replicas=1,
         web_enabled=False,

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NoReturn
 
-import faust
 from fastapi import FastAPI
 
 from services import failpoints, runtime
-from services.detector.agents import build, heard_of, lag_of
+from services.detector.agents import GROUP_WAITS, build, heard_of, lag_of
 from services.detector.gate import Gate, crash_only
 from services.detector.metrics import PartitionCollector, event_to_alert
 from services.detector.settings import DetectorSettings
 from services.detector.store import Names
 from services.detector.watch import Watch
+from services.detector.worker import Worker
 from services.kafka_clients import Reach, log_ends
 from services.log_sizes import LogSizes
 from services.process_metrics import process_registry, show_kafka
@@ -68,7 +68,8 @@ def run(settings: DetectorSettings) -> NoReturn:
     sizes = LogSizes(settings.kafka, names.state)
     registry.register(PartitionCollector(ownership, lag, sizes, time.time, app.conf.id))
     patience = settings.detector_stuck_seconds
-    watch = Watch(names, ownership, reach, lag, heard, time.monotonic, patience)
+    adrift = settings.detector_load_seconds * (GROUP_WAITS + 1)
+    watch = Watch(names, ownership, reach, lag, heard, time.monotonic, patience, adrift)
     dog = Watchdog(watch.probe, watch.noting(partial(log_ends, settings.kafka)), patience)
     http = FastAPI(openapi_url=None)
     http.include_router(health_router(health, registry))
@@ -82,7 +83,7 @@ def run(settings: DetectorSettings) -> NoReturn:
         await serve(http, settings.host, settings.detector_port, "EBBWATCH_DETECTOR_PORT")
 
     gate = Gate(settings, reach, {"http": serve_health, "watch": watch.run, "sizes": sizes.run})
-    worker = faust.Worker(
+    worker = Worker(
         app,
         gate,
         loglevel=settings.log_level,

@@ -18,9 +18,12 @@ LATE_US = 6 * HOUR_US
 RESUMED_US = 600_000_000
 """Ticks further apart than ten minutes: nobody carried data meanwhile, and the wait begins anew."""
 
-ROW_US = 12 * HOUR_US
-"""For so long it begins anew again and again, where outages follow upon each other: no day waits
-much longer than one. An outage of more than that begins it anew in any case."""
+LATEST_US = 24 * HOUR_US
+"""How long a day waits at most, however often the wait begins anew: a wait that one outage of up to
+`LONG_US` interrupts is over by then. Source: DECISIONS.md 44."""
+
+LONG_US = 12 * HOUR_US
+"""After an outage of more than that the wait begins anew even so."""
 
 TOLD_DAYS = 7
 """After so many days of ticks that tell of other partitions of its input only, an input partition
@@ -97,8 +100,11 @@ class Completeness:
             clock: Microseconds since 1970-01-01 UTC, later than the ledger's.
         """
         record = self._record
-        if clock - record.clock > RESUMED_US:
-            self._resume(clock)
+        outage = clock - record.clock
+        if outage > RESUMED_US:
+            record.resumed = clock
+        if outage > LONG_US:
+            record.returned = clock
         oldest = clock // DAY_US - TOLD_DAYS
         # While nobody ticked, nobody could tell.
         if record.resumed // DAY_US < oldest:
@@ -107,14 +113,6 @@ class Completeness:
             self._forget([key for key in gone if _input_of(key) in told])
         if record.mode != "importing":
             self._await(record.clock or clock)
-
-    def _resume(self, clock: int) -> None:
-        """Begin the wait anew, unless that has been done for too long without one that ended."""
-        record = self._record
-        if record.row == 0 or record.clock >= record.resumed + LATE_US:
-            record.row = clock
-        if record.clock - record.row <= ROW_US or clock - record.clock > ROW_US:
-            record.resumed = clock
 
     def opens(self, due: int) -> bool:
         """Tell whether a day may be judged at the ledger's clock.
@@ -130,8 +128,14 @@ class Completeness:
         return (
             record.mode == "importing"
             or min(record.complete.values(), default=due) >= due - GRACE_US
-            or record.clock >= max(due, record.resumed) + LATE_US
+            or record.clock >= self._waits_until(due)
         )
+
+    def _waits_until(self, due: int) -> int:
+        """Return when a day is judged whatever is late; a later due is never earlier."""
+        record = self._record
+        waited = max(due, record.resumed) + LATE_US
+        return min(waited, max(due + LATEST_US, record.returned + LATE_US))
 
     def late_inputs(self, due: int) -> list[str]:
         """Return the inputs of the rule set that are not complete to the end of a day, by name.

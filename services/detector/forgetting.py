@@ -96,10 +96,15 @@ class Forgetting:
 
         Everywhere, as it was: who had joined them may be at home in any partition.
         """
-        for subject, known in sorted(self._accounts.items()):
-            if known.merged is not None and known.merged.into == id:
-                name = f"erase/{known.id}/{time}"
-                self._pending.broadcast(Entry(name, "ebbwatch", time, (subject,), AccountErased()))
+        # Filtered before it is sorted: all accounts in order would take far longer to make.
+        joined = [
+            (subject, known.id)
+            for subject, known in self._accounts.items()
+            if known.merged is not None and known.merged.into == id
+        ]
+        for subject, name in sorted(joined):
+            told = Entry(f"erase/{name}/{time}", "ebbwatch", time, (subject,), AccountErased())
+            self._pending.broadcast(told)
 
     def _person(self, at: Place, person: str, time: int) -> None:
         self._persons.forget(PERSON + person)

@@ -74,9 +74,8 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
             per "input/" of which no tick has told, when it began to be waited for.
         told: Per "input/partition", the day number (UTC) of the newest tick that spoke of it.
         fed: Per input, the sources that it has sent.
-        resumed: The newest tick that came long after the one before it, microseconds; but one of
-            a row of such ticks that has lasted too long.
-        row: The first tick of that row: each came while the wait after the one before it lasted.
+        resumed: The newest tick that came after an outage of ticks, microseconds.
+        returned: The newest that came after one of more than `completeness.LONG_US`.
     """
 
     v: int
@@ -96,7 +95,7 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
     told: dict[str, int] = msgspec.field(default_factory=dict)
     fed: dict[str, list[str]] = msgspec.field(default_factory=dict)
     resumed: int = 0
-    row: int = 0
+    returned: int = 0
 
 
 _decode = msgspec.msgpack.Decoder(LedgerRecord).decode

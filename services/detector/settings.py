@@ -33,6 +33,6 @@ class DetectorSettings(ServiceSettings):
     detector_flush_seconds: float = Field(30.0, ge=0.05, le=300)
     detector_session_seconds: float = Field(15.0, ge=1, le=300)
     detector_stuck_seconds: float = Field(PATIENCE_SECONDS, ge=1, le=3600)
-    detector_load_seconds: float = Field(LOAD_SECONDS, ge=1, le=3600)
+    detector_load_seconds: float = Field(LOAD_SECONDS, ge=5, le=3600)
     detector_data_dir: str = ""
     detector_id_horizon: int = Field(HORIZON, ge=1, le=5_000_000)

@@ -7,11 +7,11 @@ from typing import Final, NamedTuple
 from services.detector.ownership import Ownership
 from services.detector.store import Names
 from services.kafka_clients import ANSWER_SECONDS, Reach
-from services.watchdog import PATIENCE_SECONDS, Ends, Place
+from services.watchdog import Ends, Place
 
 LOOK_SECONDS: Final = 1.0
-ADRIFT_SECONDS: Final = 240.0
-"""A rebalance may take 120 s (`broker_rebalance_timeout`), and a load 90 s."""
+ADRIFT_MARGIN_SECONDS: Final = 30.0
+"""For what a rebalance takes beside its own bound and a load."""
 PULSE: Final = 0.75
 """Of the watchdog's patience: for so long a rebalance stands in one place. Kafka is asked each
 time, and nothing is ended."""
@@ -40,6 +40,7 @@ class Watch:
         heard: Returns when Kafka last told of a partition, milliseconds; None if it never did.
         clock: Seconds that only go up.
         patience: The watchdog's, seconds.
+        adrift: How long a rebalance may take and a load after it, seconds.
     """
 
     def __init__(
@@ -50,7 +51,8 @@ class Watch:
         lag: Callable[[int, int], int | None],
         heard: Callable[[int], int | None],
         clock: Callable[[], float],
-        patience: float = PATIENCE_SECONDS,
+        patience: float,
+        adrift: float,
     ) -> None:
         self._names = names
         self._ownership = ownership
@@ -59,6 +61,7 @@ class Watch:
         self._heard = heard
         self._clock = clock
         self._pulse = PULSE * patience
+        self._adrift_at_most = adrift + ADRIFT_MARGIN_SECONDS
         self._adrift_since: float | None = None
         self._unanswered = False
         self._told = 0
@@ -100,7 +103,7 @@ class Watch:
             self._adrift_since, self._unanswered = now, False
         passed = now - self._adrift_since
         place = Place(self._names.events, 0)
-        if passed < ADRIFT_SECONDS:
+        if passed < self._adrift_at_most:
             return {place: f"a rebalance, look {passed // self._pulse:.0f}"}
         return {place: "a rebalance that does not end"}
 

@@ -172,6 +172,8 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
             session_timeout_ms=round(self._session * 1000),
             heartbeat_interval_ms=round(self._session * 200),
             max_poll_interval_ms=300_000,
+            # Of a topic that was deleted and created at once it learns by this alone.
+            metadata_max_age_ms=round(LOOK_SECONDS * 1000),
         )
         try:
             consumer.subscribe(topics=sorted(topics), listener=self)
@@ -299,8 +301,10 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _land(self) -> None:
         """Wait for what is in flight."""
         if self._flight is not None:
-            flight, self._flight = self._flight, None
-            await flight
+            try:
+                await self._flight
+            finally:
+                self._flight = None
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Finish what is in flight if Kafka is quick; else it is read again by the next owner."""

@@ -111,8 +111,10 @@ class Rejects:
         for task in tasks:
             task.add_done_callback(self._sending.discard)
         done, late = await asyncio.wait(tasks, timeout=within)
-        for task in done:
-            task.result()
+        # All are looked at, or asyncio reports each that nobody has asked.
+        errors = [error for task in done if (error := task.exception()) is not None]
+        if errors:
+            raise errors[0]
         return bool(late)
 
     async def _send(self, each: Reject) -> None:

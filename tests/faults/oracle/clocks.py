@@ -16,7 +16,8 @@ from .rules import RuleSet
 
 LATE = 6 * days.HOUR
 RESUMED = 10 * days.MINUTE
-ROW = 12 * days.HOUR
+LATEST = 24 * days.HOUR
+LONG = 12 * days.HOUR
 TOLD_DAYS = 7
 FED_LIMIT = 200
 
@@ -73,7 +74,7 @@ class Clock:
     _told: dict[str, int] = field(default_factory=dict)
     _fed: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _resumed: int = 0
-    _row: int = 0
+    _returned: int = 0
 
     def use(self, zone: str) -> None:
         """Close a zone's days from today on."""
@@ -128,7 +129,9 @@ class Clock:
         if self.now == 0:
             self.opened = {zone: days.day_in(zone, tick.at) - 1 for zone in self.opened}
         if tick.at > self.now + RESUMED:
-            self._resume(tick.at)
+            self._resumed = tick.at
+        if tick.at > self.now + LONG:
+            self._returned = tick.at
         before, self.mode, self.now = self.now, tick.mode, tick.at
         self._forget_untold()
         if self.mode != "importing":
@@ -138,13 +141,6 @@ class Clock:
                 return
             self.opened[zone] = day
             yield self._closing(at, zone, day, offset)
-
-    def _resume(self, at: int) -> None:
-        """Let days wait anew after an outage; of outages in a row not after each."""
-        if self._row == 0 or self.now - self._resumed >= LATE:
-            self._row = at
-        if self.now <= self._row + ROW or at > self.now + ROW:
-            self._resumed = at
 
     def _due(self) -> list[tuple[int, str, int]]:
         found = []
@@ -158,8 +154,10 @@ class Clock:
     def _may_close(self, at: int) -> bool:
         ended = at - days.GRACE
         complete = all(until >= ended for until in self._complete.values())
-        waited = self.now >= max(at, self._resumed) + LATE
-        return complete or waited or self.mode == "importing"
+        waited = self.now - LATE >= max(at, self._resumed)
+        # However often the wait was broken off; one long outage alone excuses more.
+        too_long = self.now - at >= LATEST and self.now - self._returned >= LATE
+        return complete or waited or too_long or self.mode == "importing"
 
     def _closing(self, at: int, zone: str, day: int, offset: int) -> Closing:
         historic = self.mode == "importing"

@@ -48,7 +48,7 @@ QUICK = (
     "kill-at-some-failpoints",
     "worker-joins-and-leaves",
     "freeze-detector",
-    "freeze-alerts",
+    "kill-while-people-work",
     "kill-in-short-time-lapse",
 )
 """The most telling ones, which `make check` runs with three seeds."""

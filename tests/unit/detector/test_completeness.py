@@ -14,7 +14,8 @@ from schemas.events import ClockTicked, RulesApplied
 from services.detector.completeness import FED_LIMIT, PARTITION_LIMIT, TOLD_DAYS
 from services.detector.partition import Partition
 from tests import builders as a
-from tests.faults.oracle import recount
+from tests.faults.oracle.clocks import Clock
+from tests.faults.oracle.rules import RuleSet
 
 MINUTES = 1 / 60
 Until = Mapping[str, float]
@@ -171,30 +172,79 @@ def test_ticks_ten_minutes_apart_are_no_outage() -> None:
     assert [played(began(tick(4, 23.9, late), *one)) for one in (ten, eleven)] == [[4], []]
 
 
-def test_outages_in_a_row_let_a_day_wait_no_longer_than_a_day() -> None:
-    """A quarter of an hour each two hours, for days: the wait never lasts six hours undisturbed."""
-    late = {"usage/0": 4.5}
-    broken = [tick(5, hour + n / 6, late) for hour in range(0, 72, 2) for n in range(11)]
-    log = began(tick(4, 23.9, late), *broken)
+LATE = {"usage/0": 4.5}
+
+
+def ticking(*spans: tuple[float, float]) -> list[Entry]:
+    """Ticks every ten minutes from hour to hour of day 5, both included, and none in between."""
+    spoken = (steady(5, span, LATE) for span in ((0.0, 0.0), *spans))
+    return [tick(4, 23.9, LATE), *(one for span in spoken for one in span)]
+
+
+def openings(log: a.Log) -> dict[int, float]:
+    """Return at which hour of day 5 each day from day 4 on opens; the oracle says the same."""
     partition, when = a.play(log.messages[:4]), dict[int, float]()
     for message in log.messages[4:]:
         a.play([message], partition)
         for day in opened(partition):
-            when.setdefault(day, (partition.ledger.record.clock - a.at(5, 0)) / a.HOUR_US)
-    # Hours from day 5 on. Days are due at 2, 26 and 50; an outage ends at each even hour. Rows of
-    # them begin at 8, 28 and 48; that which ends 12 hours later is the last to begin a wait of six.
-    assert {day: round(hours, 1) for day, hours in when.items()} == {4: 26.0, 5: 46.0, 6: 66.0}
-    found = recount({0: log.messages})
-    assert found.accounts["other"]["judged"] == a.on(6).isoformat()
+            when.setdefault(day, _hour(partition.ledger.record.clock))
+    assert {day: hour for day, hour in _told_anew(log).items() if day > 3} == when
+    return when
+
+
+def _told_anew(log: a.Log) -> dict[int, float]:
+    topic = Input(topic="topicusage", format="cloudevents", source="app")
+    clock = Clock(rules=RuleSet(inputs={"usage": topic}), opened={"UTC": -1})
+    when = dict[int, float]()
+    for number, one in enumerate(log_entries(log)):
+        if isinstance(one.event, ClockTicked):
+            clock.hear(one.event, 1 << 40)
+            for closing in clock.advance(one.event, number):
+                when[closing.day - a.START] = _hour(clock.now)
+    return when
+
+
+def _hour(clock: int) -> float:
+    return round((clock - a.at(5, 0)) / a.HOUR_US, 1)
+
+
+def test_outages_in_a_row_let_a_day_wait_no_longer_than_a_day() -> None:
+    """A quarter of an hour each two hours, for days: the wait never lasts six hours undisturbed."""
+    log = began(*ticking(*((hour, hour + 10 / 6) for hour in range(0, 76, 2))))
+    # Hours from day 5 on. Days are due at 2, 26 and 50.
+    assert openings(log) == {4: 26.0, 5: 50.0, 6: 74.0}
+
+
+def test_an_outage_before_others_in_a_row_does_not_count_beside_them() -> None:
+    spans = [(0.0, 7.5), *((hour, hour + 10 / 6) for hour in range(19, 40, 2))]
+    assert openings(began(*ticking(*spans))) == {4: 26.0}
+
+
+def test_a_single_outage_of_up_to_twelve_hours_leaves_the_six_hours_whole() -> None:
+    before_the_end = 8 - 1 / 6
+    back = before_the_end + 12
+    assert openings(began(*ticking((0, before_the_end), (back, 30)))) == {4: round(back + 6, 1)}
 
 
 def test_after_a_long_outage_a_day_waits_anew_in_any_case() -> None:
-    late = {"usage/0": 4.5}
-    broken = [tick(5, hour + n / 6, late) for hour in range(0, 22, 2) for n in range(11)]
-    after = [tick(9, 11 + n / 6, late) for n in range(36)]
-    assert played(began(tick(4, 23.9, late), *broken, *after)) == []
-    last = tick(9, 17, late)
-    assert played(began(tick(4, 23.9, late), *broken, *after, last)) == [4, 5, 6, 7, 8]
+    """Whatever else was out before, or is after it."""
+    broken = [(hour, hour + 10 / 6) for hour in range(0, 22, 2)]
+    again = [(hour, hour + 10 / 6) for hour in range(107, 126, 2)]
+    # Back at 107; day 8 was due at 98, and has 24 hours in any case.
+    expected = {4: 113.0, 5: 113.0, 6: 113.0, 7: 113.0, 8: 122.0}
+    assert openings(began(*ticking(*broken, *again))) == expected
+
+
+@pytest.mark.parametrize("hours", [10, 13, 14, 15, 17])
+def test_the_ticks_of_an_import_are_no_outages_that_use_the_wait_up(hours: int) -> None:
+    """It ticks each quarter of an hour; the first outage after it lets late inputs come in."""
+    ends = 22 - 1 / 6
+    history = (tick(4, ends - n / 4, mode="importing") for n in range(hours * 4, -1, -1))
+    log = a.Log().each(rules(1, "usage"), a.usage(source="other", day=3, hour=1), *history)
+    log.each(*steady(4, (22, 23.5), {"usage/0": 4.9}))
+    # Day 4 is due at 2:00 of day 5; nobody ticks until more than six hours after that.
+    assert 4 not in opened(a.play(log.each(tick(5, 8.1, {"usage/0": 4.9}))))
+    assert 4 in opened(a.play(log.each(tick(5, 8.2, {"usage/0": 5.3}))))
 
 
 def test_an_input_that_no_tick_has_told_of_is_waited_for_and_then_masked() -> None:

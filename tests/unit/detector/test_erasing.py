@@ -107,6 +107,27 @@ def test_who_was_merged_into_an_erased_account_is_erased_everywhere_as_well() ->
     assert (sums(partition, "old"), partition.forwards()) == ({10: 2}, [])
 
 
+class Unordered(str):
+    """A subject that nobody may bring into order."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: str) -> bool:
+        raise AssertionError(f"{self} is compared with {other}")
+
+
+def test_only_the_accounts_that_an_erasure_concerns_are_brought_into_order() -> None:
+    """Of a partition's hundred thousand accounts hardly any has joined the one that goes."""
+    names = ("old", "older")
+    log = began(*(a.merged("acme", account=name, day=10, hour=5) for name in reversed(names)))
+    partition = a.play(log.add(*(a.usage(account=f"a{n}", day=10, hour=6) for n in range(3))))
+    for subject in ("account:a0", "account:a1", "account:a2"):
+        partition.accounts[Unordered(subject)] = partition.accounts.pop(subject)
+    a.play(log.add(a.erased(account="acme", day=10, hour=12)).messages[-1:], partition)
+    told = [decode_entry(raw).subjects for _, raw in partition.forwards()]
+    assert told == [("account:old",), ("account:older",)]
+
+
 def test_two_accounts_merged_into_each_other_are_erased_once() -> None:
     log = began(a.merged("beta", day=10, hour=5), a.merged("acme", account="beta", day=10, hour=5))
     partition = a.play(log.add(a.erased(account="acme", day=10, hour=12)))

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from services.detector.store import Names
-from services.detector.watch import ADRIFT_SECONDS, Position, Watch
+from services.detector.watch import ADRIFT_MARGIN_SECONDS, Position, Watch
 from services.kafka_clients import Reach
 from services.runtime import Health
 from services.watchdog import Place, Watchdog
 
 EVENTS = [Place("t.events.v1", number) for number in range(3)]
+PATIENCE, REBALANCE_AND_LOAD = 60.0, 210.0
+ADRIFT = REBALANCE_AND_LOAD + ADRIFT_MARGIN_SECONDS
 
 
 class Worker:
@@ -34,6 +36,8 @@ class Worker:
             lambda number, stamp: self.ends[number] - stamp - 1,
             lambda number: self.heard[number],
             lambda: self.now,
+            PATIENCE,
+            REBALANCE_AND_LOAD,
         )
 
     def adrift(self, now: float) -> object:
@@ -79,16 +83,16 @@ async def test_a_flush_that_does_not_end_is_named() -> None:
 def test_a_rebalance_has_time_and_one_that_does_not_end_is_no_progress() -> None:
     worker = Worker()
     # The watchdog, of sixty seconds, ends nothing that changes every 45.
-    assert [worker.adrift(at) for at in (0, 44, 45, ADRIFT_SECONDS - 1)] == [
+    assert [worker.adrift(at) for at in (0, 44, 45, ADRIFT - 1)] == [
         "a rebalance, look 0",
         "a rebalance, look 0",
         "a rebalance, look 1",
         "a rebalance, look 5",
     ]
-    assert worker.adrift(ADRIFT_SECONDS) == "a rebalance that does not end"
+    assert worker.adrift(ADRIFT) == "a rebalance that does not end"
     worker.generation = 4
     assert len(worker.watch.probe()) == 2
-    assert worker.adrift(ADRIFT_SECONDS) == "a rebalance, look 0"
+    assert worker.adrift(ADRIFT) == "a rebalance, look 0"
 
 
 @pytest.mark.parametrize("away_until", [0.0, 100.0, 270.0, 400.0])
@@ -106,7 +110,7 @@ def test_a_rebalance_has_as_much_time_after_kafka_was_away(away_until: float) ->
         dog.look(5.0)
     passed = ended[0] - away_until
     # 45 s until Kafka is asked again, and as long before its absence is noted
-    assert ADRIFT_SECONDS + 60 - 45 <= passed <= ADRIFT_SECONDS + 60 + 45
+    assert ADRIFT + 60 - 45 <= passed <= ADRIFT + 60 + 45
 
 
 def test_kafka_is_away_after_ten_seconds_of_silence_on_every_partition() -> None:
