@@ -1,13 +1,15 @@
 """`ebbwatch erase`: an account or a person is forgotten, and what that reaches is said."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
+import msgspec
 import typer
 
 from schemas import topics
-from schemas.envelope import Entry, account, encode_entry
+from schemas.envelope import PERSON, Entry, account, encode_entry
 from schemas.events import AccountErased, Event, PersonErased
 from services.commands.terminal import agree, ask_kafka, fail, printable, read_settings
 from services.runtime import ExitCode
@@ -15,6 +17,8 @@ from services.settings import ConfigurationError, ServiceSettings
 
 ID_LIMIT: Final = 200
 DEADLINE_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 10.0
+"""Spent at most on whether the id is known; what takes longer is no reason not to erase."""
 SOURCE: Final = "ebbwatch"
 AHEAD_SECONDS: Final = 600.0
 """The detector refuses an erasure that is further ahead (`services.detector.refusals`)."""
@@ -43,12 +47,14 @@ def account_(
     Its open alerts are cleared as superseded. Who repeats the command forgets what came meanwhile.
     """
     settings = _asked(id, f"account {id!r} and all that is counted of it is forgotten", yes)
+    known = _known(settings, "account", id, account(id), yes)
     # Into every partition: wherever a person is at home it may stand that they joined the account.
     _write(settings, (account(id),), AccountErased())
     _tell(
+        known,
         f"account {id!r} is erased: its facts, day buckets, people and episodes, its summary and "
         "daily series, who had joined it, and the accounts that were merged into it; open alerts "
-        "clear"
+        "clear",
     )
 
 
@@ -62,11 +68,13 @@ def person(
     What they did stays counted in the accounts' days, without them.
     """
     settings = _asked(id, f"person {id!r} is forgotten in every account", yes)
+    known = _known(settings, "person", id, PERSON + id, yes)
     _write(settings, (), PersonErased(person=id))
     _tell(
+        known,
         f"person {id!r} is erased: which account they belong to, what waits for that, and their "
         "place among people and contacts of every account; open alerts about them clear, and what "
-        "they did stays counted without them"
+        "they did stays counted without them",
     )
 
 
@@ -77,6 +85,56 @@ def _asked(id: str, plan: str, yes: bool) -> ServiceSettings:
     settings = read_settings(ServiceSettings)
     agree(f"{plan}, for good", yes)
     return settings
+
+
+def _known(settings: ServiceSettings, kind: str, id: str, subject: str, yes: bool) -> str | None:
+    """Return what to say of an id that no snapshot names, once it is to be erased all the same."""
+    try:
+        found = ask_kafka(settings.kafka, _named(settings, subject, id))
+    except ConfigurationError as error:
+        fail(str(error), ExitCode.CONFIG)
+    if found:
+        return None
+    nothing = f"{kind} {id!r}: nothing is counted under that id in the snapshots, up to 30 s old"
+    agree(f"{nothing}; erase what may have come since", yes)
+    return (
+        f"{nothing}; is it right? What has come since is erased, and what comes with an earlier "
+        "time is dropped"
+    )
+
+
+async def _named(settings: ServiceSettings, subject: str, id: str) -> bool:
+    """Tell whether a snapshot names an id; so, too, where that takes too long to find out."""
+    from services.snapshots import LoadTooSlow, load
+    from services.topic_admin import require
+
+    state = topics.full_name(topics.STATE, settings.prefix)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await require(settings.kafka, settings.prefix, settings.partitions)
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            for number in range(settings.partitions):
+                if names(await load(settings.kafka, state, number), subject, id):
+                    return True
+    except (LoadTooSlow, TimeoutError):
+        return True
+    return False
+
+
+def names(snapshot: Mapping[str, bytes], subject: str, id: str) -> bool:
+    """Tell whether a snapshot has records of a subject, or names it in those of another one.
+
+    Args:
+        snapshot: The newest value per key of a partition of `state.v1`.
+        subject: The account or person.
+        id: Its id, as records of others name it.
+    """
+    from services.detector.subject import SEPARATOR
+
+    packed = msgspec.msgpack.encode(id)
+    return any(
+        key.partition(SEPARATOR)[0] == subject or packed in value for key, value in snapshot.items()
+    )
 
 
 def _write(settings: ServiceSettings, subjects: tuple[str, ...], event: Event) -> None:
@@ -133,6 +191,6 @@ async def _published(settings: ServiceSettings, entry: bytes) -> int:
             return await publisher.publish(everywhere)
 
 
-def _tell(done: str) -> None:
-    for line in (done, *_KEPT):
+def _tell(unknown: str | None, done: str) -> None:
+    for line in (unknown or done, *_KEPT):
         typer.echo(printable(line))

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import for_code
+from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
 
 from services.commands.kafka_version import version
 from services.kafka_clients import close
@@ -15,6 +15,14 @@ from services.kafka_clients import close
 POLL_MS: Final = 200
 CLOSE_SECONDS: Final = 1.0
 FETCH_BYTES: Final = 4 * 1024 * 1024
+COORDINATOR_TRIES: Final = 5
+COORDINATOR_SECONDS: Final = 0.4
+"""Between two of them: a new Kafka makes its topic of offsets when it is first asked for a group,
+within a second or two; together they must leave time of what the doctor gives to a check."""
+
+_GROUPS: Final = "__consumer_offsets"
+
+Answer = TypeVar("Answer")
 
 
 class Range(NamedTuple):
@@ -93,18 +101,34 @@ class Asking:
 
     async def committed(self, group: str) -> dict[TopicPartition, int]:
         """Return the committed offsets of a group."""
-        found = await self._admin.list_consumer_group_offsets(group)
+        found: dict[TopicPartition, Any] = await self._of_groups(
+            lambda: self._admin.list_consumer_group_offsets(group), {}
+        )
         return {part: each.offset for part, each in found.items() if each.offset >= 0}
 
     async def groups(self, names: Iterable[str]) -> dict[str, Group]:
         """Return consumer groups by name; one that nobody knows is `Dead`."""
         found = {}
-        for answer in await self._admin.describe_consumer_groups(list(names)):
+        wanted = list(names)
+        answers: list[Any] = await self._of_groups(
+            lambda: self._admin.describe_consumer_groups(wanted), []
+        )
+        for answer in answers:
             for code, name, state, _, _, members, *_ in answer.groups:
                 if code:
                     raise for_code(code)(f"group {name}")
                 found[name] = Group(state, len(members))
         return found
+
+    async def _of_groups(self, ask: Callable[[], Awaitable[Answer]], none: Answer) -> Answer:
+        """Ask about groups; return `none` where Kafka never had one."""
+        for _ in range(COORDINATOR_TRIES):
+            with contextlib.suppress(GroupCoordinatorNotAvailableError):
+                return await ask()
+            await asyncio.sleep(COORDINATOR_SECONDS)
+        if _GROUPS in await self.topics():
+            raise GroupCoordinatorNotAvailableError(f"{_GROUPS} has no leader; is a broker down?")
+        return none
 
     async def read(
         self, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]

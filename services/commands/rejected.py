@@ -12,7 +12,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas import topics
+from schemas.config import RULES_PREFIX, RuleSetContent, RuleSetRecord
 from schemas.rejects import Reject
+from services.commands.input_lives import base
 from services.kafka_clients import close
 from services.topic_admin import partition_counts
 
@@ -65,13 +67,15 @@ class Wanted(NamedTuple):
         since: The oldest, aware UTC.
         stage: Who refused.
         reasons: Codes.
-        source: The event's source, or the name of the input.
+        source: The event's source, the name of an input, or its topic.
+        topics: What the input of that name reads, and has read; see `topics_of`.
     """
 
     since: datetime
     stage: str = ""
     reasons: frozenset[str] = frozenset()
     source: str = ""
+    topics: frozenset[str] = frozenset()
 
     def __contains__(self, found: object) -> bool:
         """Tell whether a refusal is meant."""
@@ -80,8 +84,35 @@ class Wanted(NamedTuple):
             and found.at >= self.since
             and self.stage in ("", found.reject.stage)
             and (not self.reasons or found.reject.reason in self.reasons)
-            and self.source in ("", found.reject.source)
+            and (self.source in ("", found.reject.source) or self._of_input(found.reject))
         )
+
+    def _of_input(self, reject: Reject) -> bool:
+        # The detector's name events.v1 as their topic, which is no input.
+        known = reject.stage == "ingest" and reject.topic != ""
+        return known and (reject.topic == self.source or reject.topic in self.topics)
+
+
+def topics_of(found: Mapping[str, bytes], name: str) -> frozenset[str]:
+    """Return the topics that an input reads, and has read; none if no rule set names it.
+
+    Args:
+        found: The newest value of every key of `config.v1`.
+        name: As in `inputs.toml`, or as it is counted, such as `usage~2`.
+    """
+    every = (
+        msgspec.json.decode(
+            msgspec.json.decode(value, type=RuleSetRecord).content, type=RuleSetContent
+        )
+        for key, value in found.items()
+        if key.startswith(RULES_PREFIX)
+    )
+    return frozenset(
+        input.topic
+        for content in every
+        for full, input in content.inputs.items()
+        if name in (full, base(full))
+    )
 
 
 class RejectsAway(Exception):

@@ -11,13 +11,24 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import typer
 
 from services.commands import reject_text
-from services.commands.rejected import Refusal, RejectsAway, Wanted, beginning, opened
+from services.commands.rejected import Refusal, RejectsAway, Wanted, beginning, opened, topics_of
 from services.commands.terminal import Outcome, agree, fail, read_settings, show_json
-from services.config_log import ConfigConflict, ConfigUnavailable
+from services.config_log import ConfigConflict, ConfigLog, ConfigUnavailable
 from services.runtime import ExitCode
 from services.settings import ConfigurationError, ServiceSettings
 from services.wording import counted
 
+REASONS: Final = frozenset(
+    (
+        *("bad_rules", "broken_json", "broken_row", "empty", "fold_raised", "forbidden_source"),
+        *("format_failed", "future", "invalid", "key", "merged_in_a_circle", "nested"),
+        *("sum_too_large", "tick_ahead", "too_deep", "too_large", "too_many", "too_many_closures"),
+        *("too_many_contacts", "too_many_metrics", "too_many_months", "too_many_payment_methods"),
+        *("too_many_targets", "too_many_waiting", "unattributed", "unknown_timezone"),
+        *("unknown_type", "unreadable", "unsupported_media"),
+    )
+)
+"""All that `rejects.v1` may hold; `too_late` is counted only."""
 LISTED: Final = 50
 REPLAYED: Final = 10_000
 
@@ -31,7 +42,9 @@ Stage = Annotated[
     Literal["ingest", "detector", "alerts"] | None, typer.Option(help="Only what it refused.")
 ]
 Reason = Annotated[list[str] | None, typer.Option(help="Only this reason; may be repeated.")]
-Source = Annotated[str | None, typer.Option(help="Only this source, or name of an input.")]
+Source = Annotated[
+    str | None, typer.Option(help="Only of this source, or of this input: its name, or its topic.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One object a line.")]
 
 
@@ -92,6 +105,7 @@ async def _newest(
 ) -> tuple[list[Refusal], Counter[str]]:
     newest: list[tuple[int, int, int, Refusal]] = []
     counts: Counter[str] = Counter()
+    wanted = await _resolved(settings, wanted)
     async with opened(settings.kafka, settings.prefix, wanted.since) as rejects:
         async for one in rejects.read():
             if one not in wanted:
@@ -128,6 +142,7 @@ async def _replay(settings: ServiceSettings, wanted: Wanted, options: Options) -
         else:
             agree(f"first send {what}", options.yes)
             typer.echo(f"sent {await replaying.resume(run)} of {what}", err=True)
+    wanted = await _resolved(settings, wanted)
     chosen, tried = await replaying.try_out(wanted, options.limit)
     if not options.dry_run and any(one.items for one in tried):
         agree("; ".join(reject_text.replayed(tried, "can be sent")), options.yes)
@@ -149,7 +164,19 @@ def _wanted(
     found = beginning(since, begin, datetime.now(UTC))
     if isinstance(found, str):
         fail(found, ExitCode.USAGE)
+    unknown = sorted(set(reasons or ()) - REASONS)
+    if unknown:
+        what = f"--reason {unknown[0]!r} is unknown; there are {', '.join(sorted(REASONS))}"
+        fail(what, ExitCode.USAGE)
     return Wanted(found, stage or "", frozenset(reasons or ()), source or "")
+
+
+async def _resolved(settings: ServiceSettings, wanted: Wanted) -> Wanted:
+    """Return what is meant, with the topics of the input whose name may have been given."""
+    if not wanted.source:
+        return wanted
+    found = await ConfigLog(settings.kafka, settings.prefix).read()
+    return wanted._replace(topics=topics_of(found, wanted.source))
 
 
 def _run(work: Coroutine[Any, Any, Outcome]) -> Outcome:

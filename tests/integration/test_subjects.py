@@ -223,11 +223,11 @@ async def test_erasing_leaves_nothing_of_an_account_or_a_person_in_what_is_kept(
     await eventually(lambda: bool(live.deployment.alerts()), within=30, what="the alert")
     assert await kept(live, CANARY) != set()
 
-    told = live.deployment.ebbwatch("erase", "account", account)
+    told = live.deployment.ebbwatch("erase", "account", account, "--yes")
     assert f"account '{account}' is erased" in told
     assert "alerts.v1" in told
     for who in (person, f"nobody-{CANARY}"):
-        assert "is erased" in live.deployment.ebbwatch("erase", "person", who)
+        assert "is erased" in live.deployment.ebbwatch("erase", "person", who, "--yes")
     # What happened before, and is sent late, is dropped; other people's days stay counted.
     late = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
     await live.post(usage("7", account, time=late, data=named), usage("8", "other"))

@@ -121,7 +121,8 @@ def judge(detector: Detector, now: float) -> list[Finding]:
 def _workers(detector: Detector) -> Finding:
     state, members = detector.group
     if not members:
-        return fail("workers", "no detector is running", "start one: `ebbwatch serve detector`")
+        text = "no detector is running, or it hangs: look at its /livez"
+        return fail("workers", text, "start one: `ebbwatch serve detector`")
     what = "1 detector" if members == 1 else f"{members} detectors"
     if state != "Stable":
         return warn(
@@ -208,8 +209,15 @@ def _clock(detector: Detector, now: float) -> Iterator[Finding]:
     waiting = detector.parts[slowest].waiting
     if waiting is not None and now - waiting / 1e6 > BEHIND_SECONDS:
         yield warn("clock", f"{stands}, because the detector is behind", "see lag")
+    elif waiting is not None and not clocks[slowest]:
+        # The log is as young as its first message.
+        text = f"{stands} (partition {slowest}): the first snapshot comes within 30 s of a start"
+        yield warn("clock", text, "ask again in a minute")
     else:
-        remedy = "ingest writes it: is it running, with the right time, and live? Ask its /readyz"
+        remedy = (
+            "ingest writes it: is it running, with the right time, and live? Ask its /readyz; or "
+            "the detector that folds it hangs: look at its /livez"
+        )
         yield fail("clock", f"{stands} (partition {slowest})", remedy)
 
 

@@ -54,10 +54,12 @@ def secrets(settings: ServiceSettings) -> Finding:
         remedy = "set EBBWATCH_SECRET_KEY or EBBWATCH_SECRET_KEY_FILE as the services have it"
         return fail("secrets", "EBBWATCH_SECRET_KEY is not set: ingest does not start", remedy)
     if settings.token is None:
-        remedy = "set EBBWATCH_TOKEN for the alerts service"
-        return warn(
-            "secrets", "EBBWATCH_TOKEN is not set here: without it the API is closed", remedy
+        text = (
+            "EBBWATCH_TOKEN is not set here: without it console and API are open to everybody on "
+            "the machine of the alerts service, and to nobody else"
         )
+        remedy = "to serve others, set EBBWATCH_TOKEN for the alerts service"
+        return warn("secrets", text, remedy)
     return ok("secrets", "EBBWATCH_SECRET_KEY and EBBWATCH_TOKEN are set")
 
 

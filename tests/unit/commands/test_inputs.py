@@ -1,18 +1,20 @@
 """Inputs: the names under which they are counted, how they stand, when one is reset."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
+from aiokafka import TopicPartition
 
 from schemas.config import Input, RuleSetContent, RuleSetRecord
 from services.commands import inputs
 from services.commands.config import next_rules
 from services.commands.input_lives import Life, continued, lives
 from services.commands.input_reset import Decision, Evidence, NotReset, decide
-from services.commands.input_state import InputState, PartState, judge
+from services.commands.input_state import InputState, PartState, judge, states
+from services.commands.kafka_facts import Asking, Copies, Range
 from services.commands.ledgers import counted
 from services.detector.ledger import LedgerRecord
 
@@ -100,6 +102,40 @@ def test_how_an_input_stands(
 ) -> None:
     state = judge("usage", reads("u"), parts)
     assert (state.lag, state.expired, state.fault) == (lag, expired, fault)
+
+
+class Growing(Asking):
+    """A topic to which a record is written, and read, between every two questions."""
+
+    def __init__(self) -> None:
+        """Begin with nine records."""
+        self.end = 9
+
+    async def topics(self) -> dict[str, dict[int, Copies]]:
+        """Return the topic."""
+        return {"u": {0: Copies(1, 1, 1)}}
+
+    async def offsets(self, parts: Iterable[TopicPartition]) -> dict[TopicPartition, Range]:
+        """Return its end."""
+        self.end += 1
+        return dict.fromkeys(parts, Range(0, self.end))
+
+    async def committed(self, group: str) -> dict[TopicPartition, int]:
+        """Return its end, for ingest reads at once."""
+        self.end += 1
+        return {TopicPartition("u", 0): self.end}
+
+    async def read(
+        self, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> AsyncIterator[tuple[TopicPartition, Any]]:
+        """Yield nothing."""
+        for _ in ():
+            yield _
+
+
+async def test_an_input_that_is_read_while_it_is_looked_at_is_not_stopped() -> None:
+    (state,) = await states(Growing(), applied(content(usage="u")), "")
+    assert (state.fault, state.lag) == ("", 1)
 
 
 def test_an_unknown_format_stops_an_input_first_of_all() -> None:

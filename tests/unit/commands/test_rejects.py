@@ -1,8 +1,11 @@
 """What is said of refusals: which are meant, and how each is shown."""
 
+import ast
 import base64
+import re
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,9 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.cloudevents import Refused
+from schemas.config import Input, RuleSetContent, RuleSetRecord
 from schemas.rejects import Reject
 from services.commands import reject_text, rejects
-from services.commands.rejected import Refusal, Wanted, beginning
+from services.commands.rejected import Refusal, Wanted, beginning, topics_of
 from services.commands.replaying import Chosen
 from services.commands.resending import Again
 
@@ -80,6 +84,75 @@ def test_filters_leave_out_what_is_not_meant() -> None:
     assert meant(stage="detector") == [2]
     assert meant(reasons=frozenset({"future", "no_such"})) == [1]
     assert meant(source="/other") == [3]
+
+
+def rule_set(n: int, **topics: str) -> dict[str, bytes]:
+    inputs = {
+        name.replace("__", "~"): Input(topic=topic, format="cloudevents", source="/api")
+        for name, topic in topics.items()
+    }
+    text = msgspec.json.encode(RuleSetContent(rules=[], inputs=inputs)).decode()
+    return {f"rules/{n}": msgspec.json.encode(RuleSetRecord(n=n, content=text, applied_at=NOON))}
+
+
+def test_the_topics_of_an_input_are_those_of_all_its_lives() -> None:
+    found = {**rule_set(1, usage="u1", crm="c"), **rule_set(2, usage__2="u2")}
+    assert topics_of(found, "usage") == {"u1", "u2"}
+    assert topics_of(found, "usage~2") == {"u2"}
+    assert topics_of(found, "/api") == frozenset()
+
+
+def test_what_an_input_brought_is_found_by_the_inputs_name_and_by_its_topic() -> None:
+    every = [
+        refusal(0, topic="u1", partition=0, offset=3),
+        refusal(1),
+        refusal(2, topic="c", partition=0, offset=3),
+        # Folded from events.v1: which input it came by, nobody knows any more.
+        refusal(3, stage="detector", topic="events.v1", partition=0, offset=3),
+    ]
+
+    def meant(source: str, *topics: str) -> list[int]:
+        wanted = Wanted(NOON, source=source, topics=frozenset(topics))
+        return [one.offset - 40 for one in every if one in wanted]
+
+    assert meant("usage", "u1") == [0]
+    assert meant("u1") == [0]
+    assert meant("/api") == [0, 1, 2, 3]
+    assert meant("events.v1") == []
+
+
+@pytest.mark.parametrize("command", ["list", "replay"])
+def test_an_unknown_reason_is_wrong_usage_and_the_known_ones_are_told(command: str) -> None:
+    told = CliRunner().invoke(rejects.app, [command, "--reason", "future", "--reason", "no_such"])
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert told.stderr == (
+        f"--reason 'no_such' is unknown; there are {', '.join(sorted(rejects.REASONS))}\n"
+    )
+
+
+def test_every_reason_in_the_code_can_be_asked_for() -> None:
+    root = Path(__file__).parents[3]
+    takes = {"Refused": 0, "_refuse": 1, "refuse_entry": 1, "of_bytes": 2}
+    code = ("schemas/cloudevents.py", "services/ingest/**/*.py", "services/detector/**/*.py")
+    found = set()
+    for path in (each for pattern in code for each in root.glob(pattern)):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                given = node.args[takes[name] : takes[name] + 1] if name in takes else []
+            else:
+                given = [node.value] if isinstance(node, ast.Return) and node.value else []
+                given = [one for one in map(_only_refusals, given) if one is not None]
+            found |= {one.value for one in given if isinstance(one, ast.Constant)}
+    assert {"invalid", "unattributed", "too_many_contacts", "unreadable"} <= found
+    assert found <= rejects.REASONS
+
+
+def _only_refusals(returned: ast.expr) -> ast.expr | None:
+    """Return what a fold says of an entry that it refuses: facts return the code itself."""
+    known = isinstance(returned, ast.Constant) and isinstance(returned.value, str)
+    code = re.compile("(too_many|sum_too|unknown)_[a-z_]+")
+    return returned if known and code.fullmatch(returned.value) else None  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def waiting(seconds: float, **changes: Any) -> Part:
 @pytest.mark.parametrize(
     "one, found",
     [
-        (worker(group=Group("Empty", 0)), [("FAIL", "workers", "no detector is running")]),
+        (worker(group=Group("Empty", 0)), [("FAIL", "workers", None)]),
         (
             worker(group=Group("PreparingRebalance", 2)),
             [
@@ -104,6 +104,30 @@ def waiting(seconds: float, **changes: Any) -> Part:
                 ("warn", "clock", "stands for 4 minutes, because the detector is behind"),
             ],
         ),
+        # The first snapshot is not written yet: whether it folds shows within the next minute.
+        (
+            worker(part(), Part(Range(0, 3), None, None, NOW_US - 10 * SECOND_US), rules=0),
+            [
+                ("warn", "rules", None),
+                (
+                    *("warn", "clock"),
+                    "no tick was ever folded (partition 1): the first snapshot comes within 30 s "
+                    "of a start",
+                ),
+            ],
+        ),
+        (
+            worker(part(), Part(Range(0, 3), None, None, NOW_US - 700 * SECOND_US), rules=0),
+            [
+                ("warn", "rules", None),
+                ("FAIL", "lag", None),
+                ("warn", "clock", "no tick was ever folded, because the detector is behind"),
+            ],
+        ),
+        (
+            worker(part(), part(clock=0)),
+            [("FAIL", "clock", "no tick was ever folded (partition 1)")],
+        ),
         # History is played, or there is none yet: its clock is not the wall's.
         (worker(part(), part(clock=0), live=False), []),
     ],
@@ -113,6 +137,14 @@ def test_a_detector_that_is_not(one: Detector, found: list[tuple[str, str, str |
     assert [each[:2] for each in told] == [each[:2] for each in found]
     for (*_, text), (*_, wanted) in zip(told, found, strict=True):
         assert wanted is None or text == wanted
+
+
+def test_a_detector_that_hangs_is_among_what_is_to_be_looked_at() -> None:
+    hanging = worker(part(), part(clock=NOW_US - 240 * SECOND_US), group=Group("Empty", 0))
+    found = {one.name: one for one in detector.judge(hanging, NOW)}
+    assert found["workers"].text == "no detector is running, or it hangs: look at its /livez"
+    remedy = found["clock"].remedy
+    assert remedy.endswith("or the detector that folds it hangs: look at its /livez")
 
 
 def test_a_partition_that_was_never_folded_is_read_from_its_beginning() -> None:
