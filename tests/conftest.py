@@ -16,8 +16,10 @@ from tests.platform import local_kafka, local_valkey
 # Read before the environment is cleared: a setting of the shell must not steer a test.
 TEST_KAFKA = os.environ.get("EBBWATCH_TEST_KAFKA")
 SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().getrandbits(32))
-# The processes of a parallel run are started with this environment: one seed for all of them.
+# The processes of a parallel run are started with this environment: one seed for all of them, and
+# one order of sets, or they would not find the same tests.
 os.environ["TEST_SEED"] = str(SEED)
+os.environ.setdefault("PYTHONHASHSEED", str(SEED % 2**32))
 
 SLOW = ("tests/integration/test_faults.py", "tests/integration/", "tests/browser/")
 """What waits for other processes; begun last, it would be waited for at the end."""

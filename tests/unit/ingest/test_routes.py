@@ -223,7 +223,7 @@ async def test_without_a_key_in_force_it_is_401_and_does_not_say_why(
     [
         (b"x" * 50_001, {}, 413, "too_large"),
         (b"x" * 20_001, {"content_type": "application/cloudevents+json"}, 413, "too_large"),
-        (gzip.compress(b"\0" * 50_001), {"content_encoding": "gzip"}, 413, "too_large"),
+        (gzip.compress(b"\0" * 50_001, mtime=0), {"content_encoding": "gzip"}, 413, "too_large"),
         (body(*[event()] * 11), {}, 413, "too_many"),
         (b"[" * 100 + b"]" * 100, {}, 413, "too_deep"),
         (b"a,b", {"content_type": "text/csv"}, 415, "unsupported_media"),
