@@ -21,7 +21,13 @@ async def test_the_size_of_each_partition_and_of_a_segment_are_told(kafka: str) 
     await producer.send_and_wait(topic, b"x" * 5000, partition=1)
     await producer.stop()
     sizes = LogSizes(kafka, topic)
-    await sizes.look()
+
+    async def all_told() -> bool:
+        await sizes.look()
+        return len(sizes.bytes) == 3
+
+    # A broker leads a new partition a moment before it has a log of it.
+    await eventually(all_told, within=20, what="a log of every partition")
     assert (sizes.segment, sizes.bytes[0], sizes.bytes[2]) == (2097152, 0, 0)
     assert 5000 < sizes.bytes[1] < 5200
 

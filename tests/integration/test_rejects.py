@@ -111,9 +111,9 @@ async def test_a_replay_that_is_cut_off_is_finished_by_the_next_one(live: Live) 
 
 async def test_older_refusals_can_be_replayed_after_newer_ones(live: Live) -> None:
     gone = {"topic": live.topic, "partition": 0}
-    for number, reason in enumerate(("first", "second", "third")):
+    for number, reason in enumerate(("invalid", "too_large", "nested")):
         await live.refuse(former(f"k{number}", "a", reason=reason, **gone, offset=number))
-    for reason in ("second", "third", "first"):
+    for reason in ("too_large", "nested", "invalid"):
         told = live.replay("--reason", reason)
         assert told == ["1 event of 1 refusal sent"]
 

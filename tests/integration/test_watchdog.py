@@ -160,7 +160,8 @@ async def test_while_kafka_is_frozen_nothing_ends_and_it_is_told_once(
         for service in ("detector", "alerts"):
 
             async def away(service: str = service) -> bool:
-                return not (await checks(deployment, service))["kafka"]["ok"]
+                found = await checks(deployment, service)
+                return "kafka" in found and not found["kafka"]["ok"]
 
             await eventually(away, within=30, what=f"{service} to notice")
 
