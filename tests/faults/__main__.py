@@ -5,6 +5,7 @@ import asyncio
 import logging
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     # That a broker is away is what these runs are about; its clients need not repeat it.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # As Ctrl-C: asyncio then unwinds, and the servers are ended.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     told = _parsed(arguments)
     scenarios = [named(name) for name in told.scenario] or list(SCENARIOS)
     if told.list:
