@@ -18,6 +18,7 @@ from .events import (
     FieldError,
     PersonJoined,
 )
+from .wording import plainly
 
 ID_LIMIT = 256
 DEPTH_LIMIT = 32
@@ -272,6 +273,7 @@ def _micros(time: datetime | None) -> int | None:
 
 def _refused(error: Exception, prefix: str, id: str, source: str) -> Refused:
     detail, field = locate(error)
+    detail = plainly(detail)
     field = ".".join(part for part in (prefix, field) if part)
     typed = isinstance(error, msgspec.ValidationError | RecursionError)
     return Refused("invalid" if typed else "broken_json", field, detail, id, source)

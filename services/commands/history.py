@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from services.wording import counted
 
 if TYPE_CHECKING:
     from services.ingest.history.files import HistoryFile, Kind
-    from services.ingest.history.importer import Progress
+    from services.ingest.history.importer import Outside, Progress
 
 EnsureRules = Callable[[], Awaitable[RuleSetRecord]]
 
@@ -110,9 +110,7 @@ async def import_files(
         ConfigurationError: There is no rule set, and the company's files are wrong.
     """
     from services.ingest.history.files import find
-    from services.ingest.history.importer import Outside, run_import
-    from services.ingest.rejects import Rejects
-    from services.publishing.publisher import publishing
+    from services.ingest.history.importer import run_import
 
     found = find(paths, kind)
     for line in _ignored(found):
@@ -120,24 +118,38 @@ async def import_files(
     config = ConfigLog(settings.kafka, settings.prefix)
     # Before the producer is started: it would wait for Kafka without end.
     await config.read()
+    ensure = ensure_rules or partial(_rules_in_force, config, settings)
+    with contextlib.nullcontext(show) if show else shown(tell) as watch:
+        async with _outside(settings, config, ensure, tell, watch) as outside:
+            return await run_import(found, outside, again=again)
+
+
+@contextlib.asynccontextmanager
+async def _outside(
+    settings: ServiceSettings,
+    config: ConfigLog,
+    ensure_rules: EnsureRules,
+    tell: Callable[[str], None],
+    show: "Callable[[Progress], None]",
+) -> "AsyncIterator[Outside]":
+    """Connect an import to the deployment as long as the block lasts."""
+    from services.ingest.history.importer import Outside
+    from services.ingest.rejects import Rejects
+    from services.publishing.publisher import publishing
+
     events = topics.full_name(topics.EVENTS, settings.prefix)
     async with publishing(settings.kafka, events, settings.partitions) as publisher:
         rejects = Rejects(publisher.producer, topics.full_name(topics.REJECTS, settings.prefix))
-        with contextlib.nullcontext(show) if show else shown(tell) as watch:
-            return await run_import(
-                found,
-                Outside(
-                    config=config,
-                    publisher=publisher,
-                    partitions=settings.partitions,
-                    refuse=rejects.write,
-                    ensure_rules=ensure_rules or partial(_rules_in_force, config, settings),
-                    now=lambda: datetime.now(UTC),
-                    tell=tell,
-                    show=watch,
-                ),
-                again=again,
-            )
+        yield Outside(
+            config=config,
+            publisher=publisher,
+            partitions=settings.partitions,
+            refuse=rejects.write,
+            ensure_rules=ensure_rules,
+            now=lambda: datetime.now(UTC),
+            tell=tell,
+            show=show,
+        )
 
 
 def _ignored(found: "Sequence[HistoryFile]") -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Accepts an input's topic as it is: under its old name, or under a new one if it is another."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
@@ -21,6 +21,9 @@ from services.ingest.markers import PREFIX as MARKS
 from services.settings import ServiceSettings
 
 LOOK_SECONDS: Final = 60.0
+LEFT_SECONDS: Final = 15.0
+"""Ingest sees within two seconds that a topic was created anew; then its group shares out."""
+AGAIN_SECONDS: Final = 0.5
 
 Kind = Literal["anew", "same"]
 
@@ -144,10 +147,11 @@ class Resetting:
         self._found = await self._log.read()
         full = _full_name(self._found, name)
         async with asyncio.timeout(LOOK_SECONDS), asking(settings.kafka) as kafka:
+            # What is counted first: it grows meanwhile, and would lie behind an end of before.
+            known = await _counted(kafka, settings, full)
             (state,) = await states(kafka, self._found, settings.prefix, {full})
             if not state.parts:
                 raise NotReset(f"nothing was done: {state.fault}; {state.remedy}")
-            known = await _counted(kafka, settings, full)
         number = lives(self._found)[base(full)].number
         return Evidence(state, known, named(base(full), number + 1))
 
@@ -160,16 +164,19 @@ class Resetting:
             now: Aware UTC.
 
         Raises:
-            NotReset: Ingest reads the topic just now; nothing was done.
+            NotReset: Ingest goes on reading the topic; nothing was done.
             ConfigConflict: Another command wrote the configuration meanwhile; run this one again.
             ConfigUnavailable: Kafka does not answer.
         """
         settings, topic = self._settings, evidence.state.input.topic
         group = f"{settings.prefix}ingest"
         try:
-            await delete_offsets(settings.kafka, group, topic, sorted(evidence.state.parts))
+            await _once_left(settings.kafka, group, topic, sorted(evidence.state.parts))
         except StillRead as error:
-            raise NotReset(f"nothing was done: {error}; stop ingest, then reset again") from error
+            raise NotReset(
+                f"nothing was done: {error}, for it takes it for the topic of before. End every "
+                "ingest, run the same command again, and start ingest"
+            ) from error
         values: dict[str, bytes | None] = {
             key: None for key in self._found if key.startswith(f"{MARKS}{topic}/")
         }
@@ -187,6 +194,18 @@ def _full_name(found: Mapping[str, bytes], name: str) -> str:
             return full
     known = ", ".join(sorted(inputs)) or "none"
     raise NotReset(f"there is no input {name!r}; there are: {known}")
+
+
+async def _once_left(kafka: str, group: str, topic: str, numbers: Sequence[int]) -> None:
+    """Delete offsets as soon as ingest, which looks every few seconds, has left the topic."""
+    until = asyncio.get_running_loop().time() + LEFT_SECONDS
+    while True:
+        try:
+            return await delete_offsets(kafka, group, topic, numbers)
+        except StillRead:
+            if asyncio.get_running_loop().time() > until:
+                raise
+        await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _counted(kafka: Asking, settings: ServiceSettings, name: str) -> dict[int, int]:

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 EXAMPLES: Final = 10
 
 
-def lines(refusal: Refusal) -> list[str]:
-    """Return a refusal as two lines for a person: when, who, why, whose, where from; what."""
+def lines(refusal: Refusal, sent_again: bool = False) -> list[str]:
+    """Return a refusal as two lines for a person: when, who, why, whose, where from; what.
+
+    Args:
+        refusal: The refusal.
+        sent_again: Whether a replay has sent its events since.
+    """
     reject = refusal.reject
     columns = (
         f"{refusal.at:%Y-%m-%d %H:%M:%S}",
@@ -30,9 +35,15 @@ def lines(refusal: Refusal) -> list[str]:
         reject.source or "-",
         identity(reject) or "-",
         refusal.origin,
+        *(("sent again",) if sent_again else ()),
     )
     detail = f"{reject.field}: {reject.detail}" if reject.field else reject.detail
     return [printable("  ".join(columns)), printable(f"    {detail}")]
+
+
+def listed(refusal: Refusal, sent_again: bool) -> dict[str, object]:
+    """Return a refusal as plain JSON, with whether a replay has sent its events since."""
+    return plain(refusal) | {"sent_again": sent_again}
 
 
 def plain(refusal: Refusal) -> dict[str, object]:
@@ -60,15 +71,23 @@ def plain(refusal: Refusal) -> dict[str, object]:
         return shown | {"raw_base64": base64.b64encode(reject.raw).decode()}
 
 
-def summary(counts: Counter[str], wanted: Wanted, shown: int) -> list[str]:
-    """Return how many refusals there are of each reason, most of them first."""
+def summary(counts: Counter[str], wanted: Wanted, shown: int, sent_again: int = 0) -> list[str]:
+    """Return how many refusals there are of each reason, most of them first.
+
+    Args:
+        counts: By stage and reason.
+        wanted: What was asked for.
+        shown: How many are listed.
+        sent_again: How many a replay has sent since, of all that are counted.
+    """
     if not counts:
         since = f"{wanted.since:%Y-%m-%d %H:%M} UTC"
         return [f"nothing was refused since {since} (--since 14d looks at all that is kept)"]
     total = counts.total()
     more = f", {shown:,} of them shown" if shown < total else ""
+    again = f", {sent_again:,} of them sent again by a replay" if sent_again else ""
     each = [f"  {number:>7,}  {what}" for what, number in counts.most_common()]
-    return ["", f"{counted(total, 'refusal')}{more}", *each]
+    return ["", f"{counted(total, 'refusal')}{more}{again}", *each]
 
 
 def replayed(tried: "Sequence[Again]", done: str) -> list[str]:

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from schemas import topics
 from schemas.config import RULES_PREFIX, RuleSetContent, RuleSetRecord
+from schemas.envelope import Entry
 from schemas.rejects import Reject
 from services.commands.input_lives import base
 from services.kafka_clients import close
@@ -28,6 +29,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 Outcome = TypeVar("Outcome")
 
 _decode = msgspec.json.Decoder(Reject).decode
+_entry = msgspec.json.Decoder(Entry)
 
 
 class Refusal(NamedTuple):
@@ -69,6 +71,7 @@ class Wanted(NamedTuple):
         reasons: Codes.
         source: The event's source, the name of an input, or its topic.
         topics: What the input of that name reads, and has read; see `topics_of`.
+        inputs: Under which names it is, and was, counted; see `names_of`.
     """
 
     since: datetime
@@ -76,6 +79,7 @@ class Wanted(NamedTuple):
     reasons: frozenset[str] = frozenset()
     source: str = ""
     topics: frozenset[str] = frozenset()
+    inputs: frozenset[str] = frozenset()
 
     def __contains__(self, found: object) -> bool:
         """Tell whether a refusal is meant."""
@@ -88,9 +92,23 @@ class Wanted(NamedTuple):
         )
 
     def _of_input(self, reject: Reject) -> bool:
-        # The detector's name events.v1 as their topic, which is no input.
+        # The detector's name events.v1 as their topic, which is no input; its entries name theirs.
+        if reject.stage == "detector":
+            return bool(self.inputs) and input_of(reject) in self.inputs
         known = reject.stage == "ingest" and reject.topic != ""
         return known and (reject.topic == self.source or reject.topic in self.topics)
+
+
+def input_of(reject: Reject) -> str:
+    """Return the input that brought an entry which the detector refused; empty where it is unknown.
+
+    It is of what came over HTTP, was forwarded from a person or replayed, or is cut.
+    """
+    try:
+        origin = _entry.decode(reject.raw).origin
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    return "" if origin is None else origin.input
 
 
 def topics_of(found: Mapping[str, bytes], name: str) -> frozenset[str]:
@@ -100,19 +118,26 @@ def topics_of(found: Mapping[str, bytes], name: str) -> frozenset[str]:
         found: The newest value of every key of `config.v1`.
         name: As in `inputs.toml`, or as it is counted, such as `usage~2`.
     """
-    every = (
-        msgspec.json.decode(
-            msgspec.json.decode(value, type=RuleSetRecord).content, type=RuleSetContent
-        )
-        for key, value in found.items()
-        if key.startswith(RULES_PREFIX)
-    )
-    return frozenset(
-        input.topic
-        for content in every
-        for full, input in content.inputs.items()
-        if name in (full, base(full))
-    )
+    return frozenset(topic for full, topic in _lives(found) if name in (full, base(full)))
+
+
+def names_of(found: Mapping[str, bytes], name: str) -> frozenset[str]:
+    """Return the names under which an input is, and was, counted; none if no rule set names it.
+
+    Args:
+        found: The newest value of every key of `config.v1`.
+        name: As in `inputs.toml`, or as it is counted, such as `usage~2`; or a topic.
+    """
+    return frozenset(full for full, topic in _lives(found) if name in (full, base(full), topic))
+
+
+def _lives(found: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """Yield each input that any rule set names, as it is counted, with its topic."""
+    for key, value in found.items():
+        if key.startswith(RULES_PREFIX):
+            record = msgspec.json.decode(value, type=RuleSetRecord)
+            content = msgspec.json.decode(record.content, type=RuleSetContent)
+            yield from ((full, input.topic) for full, input in content.inputs.items())
 
 
 class RejectsAway(Exception):

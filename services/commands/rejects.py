@@ -4,14 +4,23 @@ import asyncio
 import heapq
 import operator
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
+import msgspec
 import typer
 
-from services.commands import reject_text
-from services.commands.rejected import Refusal, RejectsAway, Wanted, beginning, opened, topics_of
+from services.commands import reject_text, replays
+from services.commands.rejected import (
+    Refusal,
+    RejectsAway,
+    Wanted,
+    beginning,
+    names_of,
+    opened,
+    topics_of,
+)
 from services.commands.terminal import Outcome, agree, fail, read_settings, show_json
 from services.config_log import ConfigConflict, ConfigLog, ConfigUnavailable
 from services.runtime import ExitCode
@@ -43,7 +52,11 @@ Stage = Annotated[
 ]
 Reason = Annotated[list[str] | None, typer.Option(help="Only this reason; may be repeated.")]
 Source = Annotated[
-    str | None, typer.Option(help="Only of this source, or of this input: its name, or its topic.")
+    str | None,
+    typer.Option(
+        help="Only of this source, or of this input: its name, or its topic. What the detector "
+        "refused of events that named only a person is found by the source alone."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One object a line.")]
 
@@ -64,14 +77,16 @@ def list_(
     """
     settings = read_settings(ServiceSettings)
     wanted = _wanted(since, begin, stage, reason, source)
-    newest, counts = _run(_newest(settings, wanted, limit))
-    for one in newest:
+    found = _run(_newest(settings, wanted, limit))
+    for one in found.newest:
+        again = found.sent.done(one.partition, one.offset)
         if as_json:
-            show_json(reject_text.plain(one))
+            show_json(reject_text.listed(one, again))
         else:
-            typer.echo("\n".join(reject_text.lines(one)))
+            typer.echo("\n".join(reject_text.lines(one, again)))
     if not as_json:
-        typer.echo("\n".join(reject_text.summary(counts, wanted, len(newest))))
+        told = reject_text.summary(found.counts, wanted, len(found.newest), found.again)
+        typer.echo("\n".join(told))
 
 
 @app.command()
@@ -100,23 +115,48 @@ def replay(
         raise typer.Exit(ExitCode.FAILED)
 
 
-async def _newest(
-    settings: ServiceSettings, wanted: Wanted, limit: int
-) -> tuple[list[Refusal], Counter[str]]:
+class Listed(NamedTuple):
+    """What `rejects list` shows.
+
+    Attributes:
+        newest: The refusals, the newest first.
+        counts: How many there are in all, by stage and reason.
+        again: How many of those a replay has sent since.
+        sent: Which those are.
+    """
+
+    newest: list[Refusal]
+    counts: Counter[str]
+    again: int
+    sent: replays.Replays
+
+
+async def _newest(settings: ServiceSettings, wanted: Wanted, limit: int) -> Listed:
     newest: list[tuple[int, int, int, Refusal]] = []
-    counts: Counter[str] = Counter()
-    wanted = await _resolved(settings, wanted)
+    counts, again = Counter[str](), 0
+    config = await ConfigLog(settings.kafka, settings.prefix).read()
+    wanted = _resolved(config, wanted)
     async with opened(settings.kafka, settings.prefix, wanted.since) as rejects:
+        sent = _sent(config.get(replays.KEY), rejects.starts, rejects.ends)
         async for one in rejects.read():
             if one not in wanted:
                 continue
             counts[f"{one.reject.stage} {one.reject.reason}"] += 1
+            again += sent.done(one.partition, one.offset)
             heapq.heappush(newest, (one.at_ms, one.partition, one.offset, one))
             if len(newest) > limit:
                 heapq.heappop(newest)
-    return [
-        one for *_, one in sorted(newest, key=operator.itemgetter(0, 1, 2), reverse=True)
-    ], counts
+    ordered = sorted(newest, key=operator.itemgetter(0, 1, 2), reverse=True)
+    return Listed([one for *_, one in ordered], counts, again, sent)
+
+
+def _sent(raw: bytes | None, starts: Mapping[int, int], ends: Mapping[int, int]) -> replays.Replays:
+    """Return what was replayed of the topic as it is; nothing where that cannot be read."""
+    try:
+        return replays.forget(replays.read(raw), starts, ends)
+    except (ValueError, msgspec.MsgspecError) as error:
+        typer.echo(f"which were sent again is not known: {error}", err=True)
+        return replays.Replays()
 
 
 class Options(NamedTuple):
@@ -142,7 +182,8 @@ async def _replay(settings: ServiceSettings, wanted: Wanted, options: Options) -
         else:
             agree(f"first send {what}", options.yes)
             typer.echo(f"sent {await replaying.resume(run)} of {what}", err=True)
-    wanted = await _resolved(settings, wanted)
+    if wanted.source:
+        wanted = _resolved(await ConfigLog(settings.kafka, settings.prefix).read(), wanted)
     chosen, tried = await replaying.try_out(wanted, options.limit)
     if not options.dry_run and any(one.items for one in tried):
         agree("; ".join(reject_text.replayed(tried, "can be sent")), options.yes)
@@ -171,12 +212,13 @@ def _wanted(
     return Wanted(found, stage or "", frozenset(reasons or ()), source or "")
 
 
-async def _resolved(settings: ServiceSettings, wanted: Wanted) -> Wanted:
-    """Return what is meant, with the topics of the input whose name may have been given."""
+def _resolved(found: Mapping[str, bytes], wanted: Wanted) -> Wanted:
+    """Return what is meant, with topics and names of the input whose name may have been given."""
     if not wanted.source:
         return wanted
-    found = await ConfigLog(settings.kafka, settings.prefix).read()
-    return wanted._replace(topics=topics_of(found, wanted.source))
+    return wanted._replace(
+        topics=topics_of(found, wanted.source), inputs=names_of(found, wanted.source)
+    )
 
 
 def _run(work: Coroutine[Any, Any, Outcome]) -> Outcome:

@@ -17,16 +17,20 @@ from services.ingest.markers import Marks
 from services.ingest.metrics import Metrics
 from services.ingest.rejects import Rejects
 from services.ingest.seen import Seen
+from services.ingest.topic_ids import topic_ids
 from services.kafka_clients import Pulse, close
 from services.publishing.publisher import Publisher, Unavailable
 from services.runtime import Health, get_logger
-from services.topic_admin import partition_counts
 from services.watchdog import Place
 
 POLL_MILLISECONDS: Final = 200
 POLL_RECORDS: Final = 5_000
-LOOK_SECONDS: Final = 10.0
-"""Between two looks at which input topics exist."""
+LOOK_SECONDS: Final = 2.0
+"""Between two looks at which input topics exist, and whether they are those of before."""
+FINE_SECONDS: Final = 10.0
+"""Who has carried for so long is not hindered any more."""
+METADATA_SECONDS: Final = 10.0
+"""After so long a consumer knows of new partitions."""
 BACK_OFF_SECONDS: Final = 1.0
 REVOKE_SECONDS: Final = 5.0
 REBALANCE_SECONDS: Final = 120.0
@@ -157,7 +161,8 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
             if (found := find(each.format)) is not None
         }
         self._inputs.configure(self._configured, sources)
-        return self._inputs.readable(await partition_counts(self._kafka))
+        names = [each.topic for each in self._configured.values()]
+        return self._inputs.readable(await topic_ids(self._kafka, names))
 
     async def _consume(self, topics: Iterable[str]) -> None:
         consumer = self._consumer = AIOKafkaConsumer(
@@ -172,8 +177,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
             session_timeout_ms=round(self._session * 1000),
             heartbeat_interval_ms=round(self._session * 200),
             max_poll_interval_ms=300_000,
-            # Of a topic that was deleted and created at once it learns by this alone.
-            metadata_max_age_ms=round(LOOK_SECONDS * 1000),
+            metadata_max_age_ms=round(METADATA_SECONDS * 1000),
         )
         try:
             consumer.subscribe(topics=sorted(topics), listener=self)
@@ -190,8 +194,27 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._inputs.release(())
 
     async def _carry(self, consumer: Any, topics: frozenset[str]) -> None:
+        # Beside: a broker that takes its time must not hold up what is read.
+        looking = asyncio.create_task(self._look(topics))
+        looking.add_done_callback(_heeded)
+        try:
+            await self._carry_while(consumer, looking)
+        finally:
+            looking.cancel()
+
+    async def _look(self, topics: frozenset[str]) -> None:
+        """Return once other topics are to be read."""
         loop = asyncio.get_running_loop()
-        look, pulse = loop.time() + LOOK_SECONDS, Pulse(loop.time)
+        fine_at = loop.time() + FINE_SECONDS
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if loop.time() > fine_at:
+                self._fail("")
+            if await self._existing() != topics:
+                return
+
+    async def _carry_while(self, consumer: Any, looking: "asyncio.Task[None]") -> None:
+        pulse = Pulse(asyncio.get_running_loop().time)
         while not self._changed.is_set():
             polled = await self._poll(consumer)
             epoch = self._epoch
@@ -203,11 +226,9 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
             await self._forward(consumer, polled, epoch)
             self._marks.leave(self._inputs.unmarked())
-            if loop.time() > look:
-                look = loop.time() + LOOK_SECONDS
-                self._fail("")
-                if await self._existing() != topics:
-                    return
+            if looking.done():
+                looking.result()
+                return
 
     async def _poll(self, consumer: Any) -> Mapping[TopicPartition, list[Any]]:
         try:
@@ -325,3 +346,9 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._inputs.faulty(assigned):
             self._changed.set()
         self._settled.set()
+
+
+def _heeded(looking: "asyncio.Task[None]") -> None:
+    """Ask how a task ended: asyncio reports an error that nobody has asked for."""
+    if not looking.cancelled():
+        looking.exception()

@@ -43,6 +43,7 @@ class Inputs:
         self._configured: Mapping[str, Input] = {}
         self._sources: Mapping[str, Source] = {}
         self._faults: dict[str, str] = {}
+        self._ids: dict[str, bytes] = {}
         self._shown: dict[str, str | None] = {}
         self._hindrance = ""
         self._measured: dict[TopicPartition, str] = {}
@@ -65,25 +66,29 @@ class Inputs:
             for name, fault in self._faults.items()
             if self._configured.get(name) == inputs.get(name)
         }
+        self._ids = {
+            name: id
+            for name, id in self._ids.items()
+            if self._configured.get(name) == inputs.get(name)
+        }
         self._configured = inputs
         self._sources = sources
 
-    def readable(self, existing: Iterable[str]) -> frozenset[str]:
+    def readable(self, existing: Mapping[str, bytes]) -> frozenset[str]:
         """Return the topics to read, and show what is wrong with the others.
 
         Args:
-            existing: All topics of the broker.
+            existing: Id by name of those topics that exist.
         """
-        found = frozenset(existing)
         readable = set()
         for name, each in self._configured.items():
-            fault = self._faults.get(name) or self._fault(name, each, found)
+            fault = self._faults.get(name) or self._fault(name, each, existing)
             self._show(name, fault)
             if fault is None:
                 readable.add(each.topic)
         return frozenset(readable)
 
-    def _fault(self, name: str, each: Input, existing: frozenset[str]) -> str | None:
+    def _fault(self, name: str, each: Input, existing: Mapping[str, bytes]) -> str | None:
         source = self._sources.get(each.topic)
         if source is None:
             known = ", ".join(each.NAME for each in FORMATS)
@@ -92,7 +97,23 @@ class Inputs:
             return f"topic {each.topic!r} is read as input {source.name!r} already; remove one"
         if each.topic not in existing:
             return f"topic {each.topic!r} does not exist; create it, or correct inputs.toml"
-        return None
+        return self._replaced(name, each.topic, existing[each.topic])
+
+    def _replaced(self, name: str, topic: str, id: bytes) -> str | None:
+        """Stop an input whose topic bears another id than before, if anything of it was read."""
+        known, self._ids[name] = self._ids.get(name, id), id
+        if known == id or not self._read(topic):
+            return None
+        # For good: its offsets say nothing of what was read, also where they look as if.
+        self._faults[name] = (
+            f"topic {topic!r} was deleted and created anew: `ebbwatch inputs reset {name} "
+            "--created-anew` reads it from its beginning"
+        )
+        return self._faults[name]
+
+    def _read(self, topic: str) -> bool:
+        known = self._committed | self._next.keys()
+        return bool(self._marked().get(topic)) or any(part.topic == topic for part in known)
 
     def _show(self, name: str, fault: str | None) -> None:
         if fault is not None and self._shown.get(name) != fault:
@@ -279,6 +300,8 @@ class Inputs:
         """
         busy = frozenset(ahead)
         for partition in consumer.assignment():
+            # No tick is silent about it: a day would be judged as if it had no data to wait for.
+            self._until.setdefault(partition, 0)
             end, polled_ms = consumer.highwater(partition), consumer.last_poll_timestamp(partition)
             if end is None or polled_ms is None:
                 continue
@@ -288,7 +311,7 @@ class Inputs:
             # Records of a stopped input were polled as well, and not forwarded.
             if partition not in busy and position >= end and not self.faulty((partition,)):
                 self._until[partition] = max(polled_ms * 1000, self._until.get(partition, 0))
-            age = (polled_ms * 1000 - self._until.get(partition, polled_ms * 1000)) / 1e6
+            age = (polled_ms * 1000 - (self._until.get(partition) or polled_ms * 1000)) / 1e6
             self._show_lag(partition, max(0, end - position), max(0.0, age))
 
     def _show_lag(self, partition: TopicPartition, records: int, age: float) -> None:

@@ -9,9 +9,9 @@ from schemas.config import ApiKey
 from services import failpoints
 from services.ingest import keys
 from services.ingest.entries import admit
-from services.ingest.formats import WHOLE_BODY, Batch, Format
+from services.ingest.formats import WHOLE_BODY, Batch, Format, failed, read
 from services.ingest.metrics import Metrics
-from services.ingest.rejects import Rejects, reject
+from services.ingest.rejects import DETAIL_LIMIT, Rejects, reject
 from services.ingest.seen import HOUR_MICROS, Seen
 from services.publishing.publisher import Publisher, Unavailable
 from services.runtime import get_logger
@@ -59,7 +59,7 @@ class Answer(NamedTuple):
                 "id": each.id,
                 "field": each.field,
                 "reason": each.reason,
-                "detail": each.detail,
+                "detail": each.detail[:DETAIL_LIMIT],
             }
             for index, each in self.rejected
         ]
@@ -150,8 +150,8 @@ class Intake:
             RefusedBody: It is refused as a whole.
             Unavailable: Kafka does not take it within the deadline.
         """
-        batch = format.read(headers, body, self._limit)
-        sorting = _Sorting(key, self._publisher.partitions, self._now())
+        batch = read(format, headers, body, self._limit)
+        sorting = _Sorting(key, self._publisher.partitions, self._now(), format)
         for index, outcome in enumerate(batch.outcomes):
             sorting.add(index, outcome)
         await self._write(sorting, batch)
@@ -177,7 +177,7 @@ class Intake:
 class _Sorting:
     """The events of one body, sorted into entries and refusals."""
 
-    def __init__(self, key: ApiKey, partitions: int, now: int) -> None:
+    def __init__(self, key: ApiKey, partitions: int, now: int, format: Format) -> None:
         self.items: list[tuple[int, bytes]] = []
         self.refused: list[tuple[int, Refused]] = []
         self.seen: set[tuple[str, int]] = set()
@@ -185,6 +185,7 @@ class _Sorting:
         self._key = key
         self._partitions = partitions
         self._now = now
+        self._format = format
 
     def add(self, index: int, outcome: Incoming | Refused) -> None:
         if isinstance(outcome, Refused):
@@ -203,7 +204,13 @@ class _Sorting:
         return refused.source or ("" if self._key.source == keys.ANY_SOURCE else self._key.source)
 
     def _admit(self, index: int, incoming: Incoming) -> None:
-        admitted = admit(incoming, self._partitions, self._now)
+        try:
+            admitted = admit(incoming, self._partitions, self._now)
+        except Exception as error:
+            # A bug, and yet neither 500 nor the end of the process: the sender would send the same
+            # event again for ever, and with it end every replica. It is kept, as of an input.
+            bug = failed(self._format, error)
+            admitted = bug._replace(id=incoming.id, source=incoming.source)
         if isinstance(admitted, Refused):
             self.refused.append((index, admitted))
             return

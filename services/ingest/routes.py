@@ -14,6 +14,7 @@ from services.ingest import document
 from services.ingest.body import TooLarge, TooSlow, UnknownEncoding, Unreadable, Uploads
 from services.ingest.formats import cloudevents
 from services.ingest.intake import Intake, RefusedBody, Unauthorized
+from services.ingest.rejects import DETAIL_LIMIT
 from services.publishing.publisher import Unavailable
 from services.runtime import Health, health_router
 
@@ -50,6 +51,7 @@ def create_app(intake: Intake, uploads: Uploads, health: Health) -> FastAPI:
     for error in ERRORS:
         app.add_exception_handler(error, _answer)
     app.add_exception_handler(RefusedBody, _answer_refused)
+    app.add_exception_handler(Exception, _answer_bug)
     return app
 
 
@@ -75,7 +77,7 @@ def _events(intake: Intake, uploads: Uploads) -> APIRouter:
 
 async def _answer(_: Request, error: Exception) -> Response:
     status, code = ERRORS[type(error)]
-    response = _json({"error": code, "detail": str(error)}, status)
+    response = _json({"error": code, "detail": str(error)[:DETAIL_LIMIT]}, status)
     if status == 413:
         return _Lingering(response.body, status, media_type="application/json")
     if isinstance(error, Unavailable):
@@ -90,8 +92,20 @@ async def _answer(_: Request, error: Exception) -> Response:
 async def _answer_refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedBody)
     refused = error.refused
-    content = {"error": refused.reason, "field": refused.field, "detail": refused.detail}
+    detail = refused.detail[:DETAIL_LIMIT]
+    content = {"error": refused.reason, "field": refused.field, "detail": detail}
     return _json(content, REFUSED_BODY.get(refused.reason, 413))
+
+
+async def _answer_bug(_: Request, error: Exception) -> Response:
+    """Answer what no line of ours foresaw; Starlette raises it again for the log.
+
+    The process goes on, other than after a bug anywhere else: a request leaves nothing behind, and
+    whoever found such a body could end every replica with it, again and again. What all requests
+    share (publisher, producer, clock, configuration) ends the process by itself.
+    """
+    detail = f"a bug of Ebbwatch's: {error!r}; no event is acknowledged, report it with the request"
+    return _json({"error": "bug", "detail": detail[:DETAIL_LIMIT]}, 500)
 
 
 class _Lingering(Response):

@@ -106,6 +106,11 @@ class Feeder:
 
         await eventually(there, within=within, what=f"{share:.0%} of the load acknowledged")
 
+    async def further(self, share: float) -> None:
+        """Wait until so much more is acknowledged, but no longer than until little is left."""
+        # On a slow machine the load may be nearly over before what is waited for has begun.
+        await self.reached(min(0.95, self.share + share))
+
     async def end(self, within: float = 90.0) -> None:
         """Wait until everything is acknowledged."""
         assert self._task is not None

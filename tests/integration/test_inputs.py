@@ -92,6 +92,45 @@ async def test_an_input_whose_topic_was_created_anew_is_accepted_and_counts(live
     await read_up_to(live, "gateway~2", 3)
 
 
+async def test_a_topic_that_is_created_anew_is_accepted_at_once_while_ingest_reads_it(
+    live: Live, tmp_path: Path
+) -> None:
+    """And with another partition count: ingest sees by the topic's id that it is another one."""
+    deployment = live.deployment
+    other = f"{deployment.prefix}other"
+    await create_topics(deployment.kafka, other)
+    with (tmp_path / "company" / "inputs.toml").open("a") as file:
+        file.write(INPUTS.format(topic=other).replace("gateway", "other"))
+    deployment.ebbwatch("config", "apply")
+    await live.produce(usage("1", "a"), usage("2", "a"))
+    await produce(deployment.kafka, other, [json.dumps(usage("o-1", "o")).encode()])
+    await live.counted(a=2, o=1)
+    await recreate(deployment.kafka, live.topic, partitions=1)
+
+    done = deployment.ebbwatch("inputs", "reset", "gateway", "--created-anew", "--yes")
+
+    assert done.startswith(f"{live.topic} is read from its beginning as 'gateway~2'")
+    await live.produce(usage("new-1", "a"))
+    await produce(deployment.kafka, other, [json.dumps(usage("o-2", "o")).encode()])
+    await live.counted(a=3, o=2)
+    assert "input stopped" in deployment.log("ingest-0")
+
+
+async def test_an_input_in_order_is_not_reset_under_ingest_and_the_remedy_is_told(
+    live: Live,
+) -> None:
+    deployment = live.deployment
+    await live.produce(usage("1", "a"))
+    await live.counted(a=1)
+
+    told = deployment.ebbwatch("inputs", "reset", "gateway", "--created-anew", "--yes", code=1)
+
+    assert told.strip().endswith(
+        "takes it for the topic of before. End every ingest, run the same command again, and "
+        "start ingest"
+    )
+
+
 async def test_an_input_is_accepted_while_ingest_reads_the_others(
     live: Live, tmp_path: Path
 ) -> None:

@@ -68,6 +68,10 @@ async def test_what_can_be_taken_today_is_sent_once_however_often_it_is_replayed
     ]
     assert again[0] == "0 events of 0 refusals sent"
     assert again[-1] == "6 refusals had been replayed before"
+    left = [one["reason"] for one in live.refused() if not one["sent_again"]]
+    assert left == ["unknown_type"]
+    told = live.deployment.ebbwatch("rejects", "list")
+    assert "7 refusals, 6 of them sent again by a replay" in told
     await live.counted(a=2, b=2, c=3, d=1)
 
 

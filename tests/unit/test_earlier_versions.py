@@ -2,7 +2,9 @@
 
 `state-v1` was written by commit 97cdcd2: 501 messages of one partition of `events.v1` (zones,
 origins, late events, closings that were open at the cut), its snapshot and alerts, and a day of
-`alerts.v1` with its snapshot of cases. A new layout freezes one more before it is released.
+`alerts.v1` with its snapshot of cases. `state-v2` was written by commit 28708e9: the same with two
+inputs, of one of which no tick tells, and with snapshots that bear their seal. A new layout freezes
+one more before it is released.
 """
 
 import base64
@@ -14,9 +16,12 @@ from typing import Any
 import pytest
 
 from schemas import alerts as alert_codec
+from services.alerts.cases.ledger import KEY
 from services.alerts.cases.partition import Partition as Cases
+from services.detector.ledger import ROOT
 from services.detector.partition import Partition
 from services.detector.showing import shown
+from services.footprint import Footprint
 
 FOLDER = Path(__file__).parents[1] / "faults" / "fixtures"
 FIXTURES = sorted(FOLDER.glob("state-*.json.gz"))
@@ -25,7 +30,8 @@ FIXTURES = sorted(FOLDER.glob("state-*.json.gz"))
 @pytest.fixture(params=FIXTURES, ids=lambda path: path.name.partition(".")[0])
 def frozen(request: pytest.FixtureRequest) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(gzip.decompress(request.param.read_bytes()))
-    return found
+    # The first one is of before there were seals, and of before ticks told of inputs.
+    return {"sealed": False, "inputs": [], **found}
 
 
 def values(records: dict[str, str]) -> dict[str, bytes]:
@@ -49,6 +55,25 @@ def test_an_earlier_snapshot_shows_what_it_showed(frozen: dict[str, Any]) -> Non
     assert [{name: line[name] for name in told} for line, told in both(found, frozen)] == (
         frozen["accounts"]
     )
+
+
+def test_an_earlier_snapshot_fits_its_seal_where_it_has_one(frozen: dict[str, Any]) -> None:
+    state, cases = values(frozen["state"]), values(frozen["cases"]["state"])
+    seals = (
+        (state, ROOT, restored(frozen).ledger.record.seal),
+        (cases, KEY, Cases.restore(0, 1, cases).seal),
+    )
+    assert [bool(seal) for *_, seal in seals] == [frozen["sealed"] for _ in seals]
+    for snapshot, ledger, seal in seals:
+        assert Footprint(snapshot, ledger).fault(snapshot, seal) is None
+        torn = dict(list(snapshot.items())[1:])
+        assert bool(Footprint(torn, ledger).fault(torn, seal)) == frozen["sealed"]
+
+
+def test_an_earlier_snapshot_tells_how_far_its_inputs_were(frozen: dict[str, Any]) -> None:
+    record = restored(frozen).ledger.record
+    assert sorted(record.complete) == frozen["inputs"]
+    assert record.fed == ({"usage": ["app"]} if frozen["inputs"] else {})
 
 
 def both(

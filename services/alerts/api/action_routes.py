@@ -90,8 +90,19 @@ def action_router(
         prefix: Where the API stands, for `Location`.
     """
     router = APIRouter(tags=["actions"])
-    asking = _asking(fresh_id)
+    _act_route(router, verdicts, directory, now, _asking(fresh_id), prefix)
+    _ask_route(router, verdicts)
+    return router
 
+
+def _act_route(
+    router: APIRouter,
+    verdicts: Verdicts,
+    directory: Directory,
+    now: Callable[[], datetime],
+    asking: Callable[..., Awaitable[Asker]],
+    prefix: str,
+) -> None:
     @router.post(
         "/cases/{account:path}/actions",
         summary="Act on a case",
@@ -110,6 +121,8 @@ def action_router(
         answer = await verdicts.on(action)
         return _told(answer, await verdicts.case(account), prefix)
 
+
+def _ask_route(router: APIRouter, verdicts: Verdicts) -> None:
     @router.get("/actions/{id:path}", summary="Ask for a verdict", responses=described(404))
     async def get_action(
         id: Annotated[str, Path(description="The action's `Idempotency-Key`.")],
@@ -126,8 +139,6 @@ def action_router(
                 "there yet, or it is older than seven days."
             )
         return answer
-
-    return router
 
 
 async def _json_only(content_type: Annotated[str, Header(include_in_schema=False)] = "") -> None:

@@ -47,7 +47,7 @@ async def restarted(world: World, rng: Random) -> None:
     async with world.feeding(5_000) as feeding, asking(world) as asked:
         for end in rng.sample((world.broker.end, world.broker.kill), 2):
             await world.ready(*world.needs.starts)
-            await feeding.reached(min(0.9, feeding.share + rng.uniform(0.05, 0.3)))
+            await feeding.further(rng.uniform(0.05, 0.3))
             await end()
             gone = time.monotonic()
             await asked.closed()

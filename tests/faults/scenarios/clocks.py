@@ -149,7 +149,7 @@ async def of_a_replica(world: World, rng: Random) -> None:
         await feeding.reached(0.1)
         wall.set(offset)
         await _is_closed(world, "ingest-1")
-        await feeding.reached(min(0.8, feeding.share + 0.3))
+        await feeding.further(0.3)
         await _require_clock_of_today(world)
         wall.set("+0")
         await world.ready("ingest-1")

@@ -29,7 +29,7 @@ async def fold_raises(world: World, rng: Random) -> None:
         await _fed(world, _uses(world, 1, "cursed"))
         await _counts(world, "ebbwatch_quarantined_subjects", 1)
         await _fed(world, _uses(world, 8, "api_calls"))
-        await feeding.reached(min(0.9, feeding.share + rng.uniform(0.05, 0.2)))
+        await feeding.further(rng.uniform(0.05, 0.2))
         await _written(world)
         mend(world, "detector-0")
         world.kill("detector-0")

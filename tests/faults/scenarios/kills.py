@@ -91,9 +91,9 @@ def happened_or_fed(world: World, happened: Callable[[], bool], events: int) -> 
 
 async def stopped_under_load(world: World, rng: Random) -> None:
     """Stop each service under load as an operator does, and start it again: exit 0 within 10 s."""
-    async with world.feeding(4_500) as feeding:
+    async with world.feeding(9_000) as feeding:
         for name in rng.sample(TWO_DOORS, len(TWO_DOORS)):
-            await feeding.reached(feeding.share + 0.12)
+            await feeding.further(0.12)
             await world.ready(name)
             code = await world.end(name)
             if code != 0:
@@ -112,13 +112,13 @@ async def joining_and_leaving(world: World, rng: Random, events: int) -> None:
         await feeding.reached(0.1)
         for name in ("detector-1", "detector-2"):
             world.begin(name)
-            await feeding.reached(min(0.9, feeding.share + 0.1))
+            await feeding.further(0.1)
         names = ("detector-0", "detector-1", "detector-2")
         await world.ready(*names)
         await _require_owned_once(world)
         first, second = rng.sample(names, 2)
         await world.end(first)
-        await feeding.reached(min(0.9, feeding.share + 0.1))
+        await feeding.further(0.1)
         world.kill(second)
         await world.died(second)
         await world.ready(second)
@@ -163,7 +163,7 @@ async def frozen(world: World, rng: Random, service: str, code: int | None) -> N
         world.begin(other)
     async with world.feeding(4_500) as feeding:
         await world.ready(name, other)
-        await feeding.reached(min(0.95, feeding.share + rng.uniform(0.02, 0.15)))
+        await feeding.further(rng.uniform(0.02, 0.15))
         ends = len(world.keepers[name].exits)
         world.freeze(name)
         if service == "ingest":

@@ -32,9 +32,9 @@ async def slow(world: World, rng: Random) -> None:
     async with world.feeding(2_500) as feeding, asking(world):
         await feeding.reached(rng.uniform(0.05, 0.2))
         world.proxy.set(Faults(latency=ROUND_TRIP_SECONDS / 2))
-        await feeding.reached(feeding.share + 0.2)
+        await feeding.further(0.2)
         world.kill(rng.choice(ALL))
-        await feeding.reached(min(0.95, feeding.share + 0.3))
+        await feeding.further(0.3)
     world.proxy.heal()
     await world.ready(*ALL)
 
@@ -44,7 +44,7 @@ async def broken(world: World, rng: Random) -> None:
     ways: list[Fault] = [_reset, _end, _half_open, _throttle, _cut, _refuse]
     async with world.feeding(6_000) as feeding, asking(world):
         for way in rng.sample(ways, len(ways)):
-            await feeding.reached(min(0.95, feeding.share + rng.uniform(0.02, 0.08)))
+            await feeding.further(rng.uniform(0.02, 0.08))
             await way(world, rng)
             world.proxy.heal()
 
@@ -132,7 +132,7 @@ async def unanswered(world: World, rng: Random) -> None:
     )
     async with world.feeding(3_000) as feeding, asking(world):
         for apis in rng.sample(groups, 2):
-            await feeding.reached(min(0.8, feeding.share + rng.uniform(0.05, 0.2)))
+            await feeding.further(rng.uniform(0.05, 0.2))
             world.proxy.set(Faults(withheld=frozenset(apis)))
             await asyncio.sleep(REQUEST_SECONDS + rng.uniform(0.5, 3))
             if rng.random() < 0.5:

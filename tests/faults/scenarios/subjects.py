@@ -67,7 +67,7 @@ async def erased(world: World, rng: Random) -> None:
     _die_at(world, rng, "detector-0")
     async with world.feeding(2_500) as feeding:
         for words in (("account", gone[0]), ("person", "erased_who"), ("account", gone[1])):
-            await feeding.reached(min(0.9, feeding.share + 0.15))
+            await feeding.further(0.15)
             world.kill("detector-0")
             await command(world, "erase", *words, "--yes")
         for name in (load.account, load.account):

@@ -1,7 +1,9 @@
 """Inputs: the names under which they are counted, how they stand, when one is reset."""
 
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import msgspec
@@ -9,14 +11,17 @@ import pytest
 from aiokafka import TopicPartition
 
 from schemas.config import Input, RuleSetContent, RuleSetRecord
-from services.commands import inputs
+from schemas.topics import STATE
+from services.commands import input_reset, inputs
 from services.commands.config import next_rules
 from services.commands.input_lives import Life, continued, lives
-from services.commands.input_reset import Decision, Evidence, NotReset, decide
+from services.commands.input_reset import Decision, Evidence, NotReset, Resetting, decide
 from services.commands.input_state import InputState, PartState, judge, states
 from services.commands.kafka_facts import Asking, Copies, Range
 from services.commands.ledgers import counted
-from services.detector.ledger import LedgerRecord
+from services.config_log import ConfigLog
+from services.detector.ledger import ROOT, LedgerRecord
+from services.settings import ServiceSettings
 
 NOW = datetime(2026, 5, 14, 12, tzinfo=UTC)
 
@@ -215,3 +220,54 @@ def test_nothing_is_done_on_doubtful_evidence(
     with pytest.raises(NotReset) as refused:
         decide(Evidence(state, counted, "usage~2"), told)
     assert word in str(refused.value)
+
+
+class Counting(Asking):
+    """A topic that the detector counts as fast as it is written to, while it is looked at."""
+
+    def __init__(self) -> None:
+        """Begin with nine records, all of them counted."""
+        self.end = 9
+
+    async def topics(self) -> dict[str, dict[int, Copies]]:
+        """Return the topic."""
+        return {"u": {0: Copies(1, 1, 1)}}
+
+    async def offsets(self, parts: Iterable[TopicPartition]) -> dict[TopicPartition, Range]:
+        """Return its end, and that of a snapshot."""
+        self.end += 1
+        return dict.fromkeys(parts, Range(0, self.end))
+
+    async def committed(self, group: str) -> dict[TopicPartition, int]:
+        """Return nothing, for Kafka has forgotten it."""
+        return {}
+
+    async def read(
+        self, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> AsyncIterator[tuple[TopicPartition, Any]]:
+        """Yield the ledger, which has counted all that there is by now."""
+        for part in begins:
+            if part.topic.endswith(STATE.name):
+                self.end += 1
+                record = LedgerRecord(1, 1, origins={"usage": {0: (self.end - 1, 0)}})
+                raw = msgspec.msgpack.encode(record)
+                yield part, SimpleNamespace(key=ROOT.encode(), value=raw, timestamp=0)
+
+
+async def test_a_topic_that_grows_while_it_is_looked_at_is_not_taken_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    marked = {**applied(content(usage="u")), "inputs/u/0": b"{}"}
+
+    @contextlib.asynccontextmanager
+    async def connected(_: str) -> AsyncIterator[Asking]:
+        yield Counting()
+
+    async def read(_: ConfigLog) -> dict[str, bytes]:
+        return marked
+
+    monkeypatch.setattr(input_reset, "asking", connected)
+    monkeypatch.setattr(ConfigLog, "read", read)
+    found = await Resetting(ServiceSettings(partitions=1)).look("usage")
+
+    assert (list(found.counted), found.beyond) == ([0], None)

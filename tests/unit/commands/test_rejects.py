@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 
 from schemas.cloudevents import Refused
 from schemas.config import Input, RuleSetContent, RuleSetRecord
+from schemas.envelope import Entry, Origin, account
+from schemas.events import UsageRecorded
 from schemas.rejects import Reject
 from services.commands import reject_text, rejects
-from services.commands.rejected import Refusal, Wanted, beginning, topics_of
+from services.commands.rejected import Refusal, Wanted, beginning, names_of, topics_of
 from services.commands.replaying import Chosen
 from services.commands.resending import Again
 
@@ -107,18 +109,29 @@ def test_what_an_input_brought_is_found_by_the_inputs_name_and_by_its_topic() ->
         refusal(0, topic="u1", partition=0, offset=3),
         refusal(1),
         refusal(2, topic="c", partition=0, offset=3),
-        # Folded from events.v1: which input it came by, nobody knows any more.
-        refusal(3, stage="detector", topic="events.v1", partition=0, offset=3),
+        # Folded from events.v1: its entry says by which input it came, if that is in it.
+        by_detector(3, Origin("usage", 0, 3, 0)),
+        by_detector(4, None),
+        refusal(5, stage="detector", topic="events.v1", partition=0, offset=3, raw=b"cut off"),
     ]
 
-    def meant(source: str, *topics: str) -> list[int]:
-        wanted = Wanted(NOON, source=source, topics=frozenset(topics))
+    found = {**rule_set(1, usage="u1", crm="c"), **rule_set(2, usage__2="u2")}
+
+    def meant(source: str) -> list[int]:
+        topics, names = topics_of(found, source), names_of(found, source)
+        wanted = Wanted(NOON, source=source, topics=topics, inputs=names)
         return [one.offset - 40 for one in every if one in wanted]
 
-    assert meant("usage", "u1") == [0]
-    assert meant("u1") == [0]
-    assert meant("/api") == [0, 1, 2, 3]
+    assert meant("usage") == meant("u1") == [0, 3]
+    assert meant("usage~2") == []
+    assert meant("/api") == [0, 1, 2, 3, 4, 5]
     assert meant("events.v1") == []
+
+
+def by_detector(minute: int, origin: Origin | None) -> Refusal:
+    event = UsageRecorded(metric="api_calls", quantity=1)
+    entry = Entry("e", "/api", 0, (account("acme"),), event, origin)
+    return refusal(minute, stage="detector", topic="events.v1", raw=msgspec.json.encode(entry))
 
 
 @pytest.mark.parametrize("command", ["list", "replay"])
@@ -168,6 +181,14 @@ def test_a_refusal_stands_in_two_lines_that_do_nothing_to_a_terminal() -> None:
         "2026-05-14 12:00:00  ingest    invalid           /api  e-7\ufffd[2J  HTTP #2",
         "    data.quantity: expected `int`",
     ]
+
+
+def test_a_refusal_that_a_replay_has_sent_says_so() -> None:
+    assert reject_text.lines(refusal(), sent_again=True)[0].endswith("  HTTP #2  sent again")
+    assert reject_text.listed(refusal(), sent_again=True)["sent_again"] is True
+    assert reject_text.summary(Counter({"ingest invalid": 3}), Wanted(NOON), 1, 2)[1] == (
+        "3 refusals, 1 of them shown, 2 of them sent again by a replay"
+    )
 
 
 @pytest.mark.parametrize(

@@ -88,11 +88,11 @@ async def made(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Made]:
     """A running bridge over a consumer and a producer that a test leads."""
     consumer, producer = Consumer([]), FakeProducer()
 
-    async def counts(_: str) -> dict[str, int]:
-        return {"usage": 2}
+    async def ids(_: str, names: list[str]) -> dict[str, bytes]:
+        return dict.fromkeys(names, bytes(16))
 
     monkeypatch.setattr(module, "AIOKafkaConsumer", lambda **_: consumer)
-    monkeypatch.setattr(module, "partition_counts", counts)
+    monkeypatch.setattr(module, "topic_ids", ids)
     publisher = Publisher(producer, "events.v1", 1)
     await publisher.start()
     rejects, marks = Rejects(producer, "rejects.v1"), Marks(producer, "config.v1")

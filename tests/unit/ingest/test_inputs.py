@@ -16,6 +16,8 @@ from services.runtime import Health
 NOW = 1_800_000_000_000_000
 ZERO, ONE = TopicPartition("topic", 0), TopicPartition("topic", 1)
 OTHER = TopicPartition("other", 0)
+FIRST, SECOND = bytes([1]) * 16, bytes([2]) * 16
+BOTH = {"topic": FIRST, "other": SECOND}
 
 
 class Polled(NamedTuple):
@@ -136,7 +138,7 @@ async def test_idle_partitions_are_complete_until_they_were_polled(inputs: Input
     }
     # what was read of the other topic is still on its way
     await inputs.measure(Consumer(known), {OTHER})
-    assert inputs.progress() == {"usage/0": NOW}
+    assert inputs.progress() == {"usage/0": NOW, "usage/1": 0, "billing/0": 0}
 
 
 async def test_a_stopped_input_is_no_further_than_what_was_forwarded_of_it(
@@ -203,12 +205,12 @@ async def test_a_partition_that_moves_away_while_it_is_measured_is_not_shown(
 def test_an_input_that_stops_is_not_up_and_one_that_is_gone_is_not_shown(
     inputs: Inputs, metrics: Metrics
 ) -> None:
-    assert inputs.readable(["topic", "other"]) == {"topic", "other"}
+    assert inputs.readable(BOTH) == {"topic", "other"}
     assert shown(metrics, "ebbwatch_input_up") == {"usage": 1, "billing": 1}
 
     inputs.forwarded({ZERO: (5, NOW)})
     assert not inputs.check(ZERO, 3)
-    assert inputs.readable(["topic"]) == frozenset()
+    assert inputs.readable({"topic": FIRST}) == frozenset()
     assert shown(metrics, "ebbwatch_input_up") == {"usage": 0, "billing": 0}
 
     configure(inputs, usage="topic")
@@ -219,10 +221,10 @@ def test_what_keeps_all_inputs_from_being_carried_is_shown_until_it_is_over(
     inputs: Inputs, metrics: Metrics, health: Health
 ) -> None:
     """Its topics are still read again and again; an input's own fault says more."""
-    assert inputs.readable(["topic"]) == {"topic"}
+    assert inputs.readable({"topic": FIRST}) == {"topic"}
     inputs.hinder("refusals cannot be written")
 
-    assert inputs.readable(["topic"]) == {"topic"}
+    assert inputs.readable({"topic": FIRST}) == {"topic"}
     assert shown(metrics, "ebbwatch_input_up") == {"usage": 0, "billing": 0}
     own = "topic 'other' does not exist; create it, or correct inputs.toml"
     checks = health.as_json()["checks"]
@@ -239,16 +241,43 @@ def test_what_keeps_all_inputs_from_being_carried_is_shown_until_it_is_over(
 async def test_a_record_that_the_client_cannot_read_stops_its_input_only(
     inputs: Inputs, health: Health
 ) -> None:
-    inputs.readable(["topic", "other"])
+    inputs.readable(BOTH)
     consumer = Consumer({ZERO: Polled(5, 9, 0), ONE: Polled(9, 9, 0), OTHER: Polled(5, 6, 0)})
     assert not await inputs.stop_unreadable(consumer)
 
     consumer.unreadable = ZERO
 
     assert await inputs.stop_unreadable(consumer)
-    assert inputs.readable(["topic", "other"]) == {"other"}
+    assert inputs.readable(BOTH) == {"other"}
     assert health.as_json()["checks"]["input:usage"]["detail"] == (
         "partition 0 of topic 'topic' holds, at 5 or soon after, a record with a header whose name "
         "is no UTF-8: mend its producer, delete the records up to there (`kafka-delete-records`), "
         "and restart ingest"
     )
+
+
+def test_a_topic_with_another_id_than_what_was_read_stops_its_input_for_good(
+    inputs: Inputs, health: Health
+) -> None:
+    """Also while none of its offsets looks wrong."""
+    assert inputs.readable(BOTH) == {"topic", "other"}
+    inputs.forwarded({ZERO: (5, NOW)})
+
+    assert inputs.readable({"topic": SECOND, "other": FIRST}) == {"other"}
+    assert inputs.readable({"topic": SECOND, "other": FIRST}) == {"other"}
+
+    told = health.as_json()["checks"]["input:usage"]["detail"]
+    assert told == (
+        "topic 'topic' was deleted and created anew: `ebbwatch inputs reset usage --created-anew` "
+        "reads it from its beginning"
+    )
+
+
+def test_a_reset_input_is_read_under_its_next_name_with_the_id_of_today(inputs: Inputs) -> None:
+    assert inputs.readable(BOTH) == {"topic", "other"}
+    inputs.forwarded({ZERO: (5, NOW)})
+    assert inputs.readable({"topic": SECOND}) == frozenset()
+
+    configure(inputs, **{"usage~2": "topic"})
+
+    assert inputs.readable({"topic": SECOND}) == {"topic"}

@@ -10,15 +10,18 @@ import httpx2
 import msgspec
 import pytest
 
+from schemas.cloudevents import Incoming
 from schemas.config import ApiKey
 from schemas.envelope import Entry
 from schemas.events import UsageRecorded
 from schemas.rejects import Reject
+from services.ingest import intake as intake_module
 from services.ingest.body import Uploads
+from services.ingest.entries import admit
 from services.ingest.intake import Intake
 from services.ingest.keys import digest
 from services.ingest.metrics import Metrics
-from services.ingest.rejects import Rejects
+from services.ingest.rejects import DETAIL_LIMIT, Rejects
 from services.ingest.routes import create_app
 from services.ingest.seen import HOUR_MICROS, Seen
 from services.publishing.publisher import Publisher
@@ -86,7 +89,7 @@ async def door() -> AsyncIterator[Door]:
     )
     health = Health()
     app = create_app(intake, Uploads(20_000, 50_000, 10**6, 5), health)
-    transport = httpx2.ASGITransport(app=app)
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://ingest") as client:
         yield Door(producer, client, metrics, seen, obstacles)
     if producer.gate is not None:
@@ -144,7 +147,7 @@ async def test_a_body_of_which_nothing_is_accepted_is_400(door: Door) -> None:
                 "id": "",
                 "field": "id",
                 "reason": "invalid",
-                "detail": "Object missing required field `id`",
+                "detail": "id is missing",
             }
         ],
     }
@@ -290,3 +293,53 @@ async def test_nothing_else_is_there(door: Door) -> None:
         405,
         404,
     ]
+
+
+async def test_an_event_at_which_our_code_fails_is_kept_and_the_others_are_taken(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not 500: its sender would repeat it for ever, and the others with it."""
+
+    def raising(incoming: Incoming, *rest: Any) -> Any:
+        if incoming.id == "bug":
+            raise ZeroDivisionError("by accident")
+        return admit(incoming, *rest)
+
+    monkeypatch.setattr(intake_module, "admit", raising)
+
+    answer = await door.post(body(event(id="good"), event(id="bug")))
+
+    detail = (
+        "format cloudevents raised ZeroDivisionError('by accident'); report this with the raw bytes"
+    )
+    told = {"index": 1, "id": "bug", "field": "", "reason": "format_failed", "detail": detail}
+    assert (answer.status_code, answer.json()) == (200, {"accepted": 1, "rejected": [told]})
+    assert [entry.id for entry in door.producer.entries()] == ["good"]
+    (kept,) = door.rejects()
+    assert (kept.reason, kept.source, json.loads(kept.raw)["id"]) == (
+        *("format_failed", "/api"),
+        "bug",
+    )
+
+
+async def test_an_answer_quotes_no_more_of_what_is_wrong_than_is_kept(door: Door) -> None:
+    answer = await door.post(body(event(type="x" * 250), event(specversion="y" * 3_000)))
+
+    (kind, version) = answer.json()["rejected"]
+    assert kind["detail"].startswith("type 'xxx")
+    assert len(version["detail"]) == DETAIL_LIMIT
+
+
+async def test_what_no_line_foresaw_is_answered_500_and_the_next_request_is_taken(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def raising(*_: Any) -> Any:
+        raise ZeroDivisionError("by accident")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(intake_module.Intake, "accept", raising)
+        answer = await door.post(body(event()))
+
+    assert (answer.status_code, answer.json()["error"]) == (500, "bug")
+    assert answer.json()["detail"].startswith("a bug of Ebbwatch's: ZeroDivisionError(")
+    assert (await door.post(body(event()))).status_code == 200

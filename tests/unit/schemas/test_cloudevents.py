@@ -201,7 +201,7 @@ def test_a_number_too_large_for_any_reader_is_refused_at_its_field() -> None:
 
 
 def test_a_missing_id_is_refused_under_its_source_so_that_the_sender_can_be_told() -> None:
-    detail = "Object missing required field `id`"
+    detail = "id is missing"
     assert cloudevents.decode(event(id=ABSENT)) == Refused(
         "invalid", "id", detail, "", GOOD["source"]
     )
@@ -248,7 +248,27 @@ def test_an_event_that_nobody_can_be_found_for_is_refused_with_the_remedy() -> N
 def test_a_refusal_names_the_bound() -> None:
     found = cloudevents.decode(usage(quantity=10**12 + 1))
     assert isinstance(found, Refused)
-    assert found.detail == "Expected `int` <= 1000000000000"
+    assert found.detail == "a whole number <= 1000000000000 was expected"
+
+
+@pytest.mark.parametrize(
+    "changes, field, detail",
+    [
+        ({"data": DATA | {"quantity": "x"}}, "data.quantity", "a number was expected, got text"),
+        ({"data": DATA | {"quantity": -1}}, "data.quantity", "a whole number >= 0 was expected"),
+        ({"data": {}}, "data.metric", "metric is missing"),
+        ({"data": [1]}, "data", "an object was expected, got a list"),
+        ({"id": "e" * 300}, "id", "text of at most 256 characters was expected"),
+        ({"time": 5}, "time", "a time or null was expected, got a whole number"),
+        ({"time": "soon"}, "time", "Invalid RFC3339 encoded datetime"),
+    ],
+)
+def test_a_refusal_says_what_was_expected_in_words(
+    changes: dict[str, Any], field: str, detail: str
+) -> None:
+    found = cloudevents.decode(event(**changes))
+    assert isinstance(found, Refused)
+    assert (found.field, found.detail) == (field, detail)
 
 
 def test_an_identity_of_a_wrong_type_or_length_is_reported_within_bounds() -> None:

@@ -89,6 +89,7 @@
   let soon;
   let counting;
   let fresh = 0;
+  let posting = 0;
 
   function onChange(change) {
     if (page === "inbox") {
@@ -122,7 +123,9 @@
   }
 
   function renew() {
-    soon = undefined;
+    // What an action changes is told before its answer is here, and the answer says what was done.
+    soon = posting ? setTimeout(renew, 250) : undefined;
+    if (posting) return;
     const accounts = [...changed].slice(0, 50);
     accounts.forEach((one) => changed.delete(one));
     if (changed.size) soon = setTimeout(renew, 1000);
@@ -238,6 +241,12 @@
   });
 
   // What takes long is seen to be under way.
+  document.addEventListener("htmx:before:request", (event) => {
+    if (event.detail.ctx.request.method === "POST") posting += 1;
+  });
+  document.addEventListener("htmx:finally:request", (event) => {
+    if (event.detail.ctx.request.method === "POST") posting = Math.max(0, posting - 1);
+  });
   let waiting = 0;
   const counts = (ctx) => !ctx.request.action.startsWith("/api/v1/stream") && !ctx.request.action.startsWith("/freshness");
   document.addEventListener("htmx:before:request", (event) => {
