@@ -36,6 +36,8 @@ SIGNALS = {
 """How an import is interrupted: how it ends then, and what it says."""
 
 IMPORT = "import"
+SLICE_SECONDS = 0.03
+"""For how long an import runs before the log is looked at; all of it takes ten times as long."""
 
 
 async def interrupted(world: World, rng: Random, workers: int) -> None:
@@ -134,24 +136,34 @@ def _write(file: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) 
 async def _interrupt(
     world: World, rng: Random, files: Sequence[Path], log: Tail, number: signal.Signals
 ) -> None:
-    """Interrupt an import once it has appended some envelopes; it may be quicker."""
+    """Interrupt an import once it has appended some envelopes.
+
+    It runs in slices, so that it does not end before a slow machine has looked at the log.
+    """
     arguments = [IMPORT, *files]
     child, said = await started(world, arguments)
+    os.kill(child.pid, signal.SIGSTOP)
     ended = asyncio.ensure_future(child.wait())
-
-    def begun() -> bool:
-        words = said.read_text(errors="replace") if said.exists() else ""
-        return ended.done() or " begins: " in words or " repeats: " in words
-
-    await eventually(begun, within=60, what="the import to begin")
-    grown = sum((await log.catch_up()).values()) + rng.randrange(1, 40)
+    before = sum((await log.catch_up()).values())
+    more = rng.randrange(1, 40)
 
     async def far_enough() -> bool:
-        return ended.done() or sum((await log.catch_up()).values()) >= grown
+        words = said.read_text(errors="replace") if said.exists() else ""
+        grown = sum((await log.catch_up()).values()) - before
+        return (" begins: " in words or " repeats: " in words) and grown >= more
 
-    await eventually(far_enough, within=60, what=f"{grown} messages in the log")
+    async def stopped_far_enough() -> bool:
+        if ended.done():
+            return True
+        os.kill(child.pid, signal.SIGCONT)
+        await asyncio.sleep(SLICE_SECONDS)
+        os.kill(child.pid, signal.SIGSTOP)
+        return await far_enough()
+
+    await eventually(stopped_far_enough, within=90, what=f"{more} messages more in the log")
     if not ended.done():
         os.kill(child.pid, number)
+        os.kill(child.pid, signal.SIGCONT)
     require_end(arguments, said, await asyncio.wait_for(ended, 30), *SIGNALS[number])
 
 
