@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from services.runtime import Health, get_logger
 
@@ -17,6 +18,27 @@ ANSWER_SECONDS: Final = 10.0
 """Without an answer for so long, Kafka counts as away."""
 
 _log = get_logger(__name__)
+
+_send = AIOKafkaConnection.send
+
+
+def _send_or_close(
+    connection: AIOKafkaConnection, request: object, expect_response: bool = True
+) -> Any:
+    """Send a request; a transport that is closed already is a broken connection, no bug.
+
+    aiokafka 0.14 expects an OSError there, and uvloop raises a RuntimeError: the consumer's fetcher
+    ended with it, for good and without a word to whoever polls.
+    """
+    try:
+        return _send(connection, request, expect_response)
+    except RuntimeError as error:
+        connection.close(reason=CloseReason.CONNECTION_BROKEN)
+        where = f"{connection.host}:{connection.port}"
+        raise KafkaConnectionError(f"Connection at {where} broken: {error}") from error
+
+
+AIOKafkaConnection.send = _send_or_close
 
 
 async def close(

@@ -3,6 +3,9 @@ import asyncio
 import pytest
 import structlog
 from aiokafka import TopicPartition
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from services.kafka_clients import PAUSE_SECONDS, Pulse, Reach, close, log_ends, pace
 from services.runtime import Health
@@ -119,3 +122,22 @@ def test_kafka_s_coming_and_going_is_logged_once_each_and_told_to_health() -> No
 async def test_a_kafka_that_is_not_there_tells_no_ends() -> None:
     address = f"127.0.0.1:{free_port()}"
     assert await asyncio.to_thread(log_ends, address, [("t", 0)]) is None
+
+
+class Gone:
+    """A writer whose transport uvloop has closed because the other side reset the connection."""
+
+    def write(self, data: bytes) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_transport_that_is_closed_already_is_a_broken_connection() -> None:
+    connection = AIOKafkaConnection("127.0.0.1", 9092)
+    connection._writer = Gone()
+    connection._versions = {MetadataRequest.API_KEY: (0, 0)}
+    with pytest.raises(KafkaConnectionError, match=r"127.0.0.1:9092 broken: unable to perform"):
+        connection.send(MetadataRequest([]))
+    assert not connection.connected()

@@ -182,7 +182,7 @@ async def _owns_some(world: World, name: str) -> bool:
     return any(one.name == "ebbwatch_stamp" for one in samples)
 
 
-HASTY = {"EBBWATCH_DETECTOR_LOAD_SECONDS": "4"}
+HASTY = {"EBBWATCH_DETECTOR_LOAD_SECONDS": "5"}
 IMPATIENT = {"EBBWATCH_DETECTOR_STUCK_SECONDS": "12", "EBBWATCH_ALERTS_STUCK_SECONDS": "12"}
 
 SCENARIOS = (
