@@ -14,7 +14,8 @@ DEMO_KAFKA = $(if $(EBBWATCH_KAFKA),,$(JARS))
 WHOLE = -n 2 --dist loadfile --no-loadscope-reorder --durations=15 --doctest-modules schemas services tests
 TEST_KAFKA = $(if $(EBBWATCH_TEST_KAFKA),,$(JARS))
 
-.PHONY: help install fmt lint types floors test check demo bench faults sabotage fuzz schemas lock
+.PHONY: help install fmt lint types floors test check demo bench faults sabotage fuzz quality
+.PHONY: schemas lock
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -60,6 +61,9 @@ fuzz: $(VENV) $(TEST_KAFKA) ## bad input for longer: make fuzz SECONDS=3600 TARG
 	@$(PYTHON) -m tests.fuzz $(TARGET) --seconds $(or $(SECONDS),600)
 	@$(if $(TARGET),,FUZZ_EXAMPLES=200 $(PYTHON) -m pytest -q tests/fuzz/test_bounds.py \
 	  tests/integration/test_bad_input.py)
+
+quality: $(VENV) ## detection measured on real accounts: make quality SEED=7 CASES=folder
+	@$(PYTHON) -m tests.quality $(if $(SEED),--seed $(SEED)) $(if $(CASES),--cases $(CASES)) $(ARGS)
 
 schemas: $(VENV) ## generate schemas/json from the code
 	$(PYTHON) -m schemas.generate

@@ -18,6 +18,8 @@ class AccountSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         arr: Annual recurring revenue, minor units.
         last_event_at: The newest event, to the hour.
         states: Per metric, whether its data can be judged.
+        least: Per metric, the smallest drop of four weeks that would show, whole percent, as of
+            last Sunday.
         open_alerts: How many alerts are open.
         quarantined: True while a bug holds the account back.
         health: Always None until a health score is measured.
@@ -37,6 +39,7 @@ class AccountSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     health: float | None = None
     last_event_at: Instant | None = None
     states: dict[str, str] = msgspec.field(default_factory=dict)
+    least: dict[str, int] = msgspec.field(default_factory=dict)
     open_alerts: int = 0
     quarantined: bool = False
     v: int = 1

@@ -179,6 +179,20 @@ class MetricFlags(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     high_value: bool = False
 
 
+class FeatureFlags(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A feature whose use is kept day by day (`metrics.toml`).
+
+    Attributes:
+        core: An account that gives up two of these is told of.
+    """
+
+    core: bool = False
+
+
+FEATURE_LIMIT = 20
+"""Tracked features; each is a series of its own for every account (detection.md §6)."""
+
+
 class Input(msgspec.Struct, frozen=True, kw_only=True):
     """One input topic (`inputs.toml`).
 
@@ -200,6 +214,7 @@ class RuleSetContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         rules: Rules as in a pack (formats.md), without their cases; checked by the detector.
         overrides: Overrides by segment, as in the company's `rules.toml`.
         metrics: Flags per metric.
+        features: The features that are tracked, by name.
         inputs: Input topics by name.
         currency: Reporting currency.
     """
@@ -207,5 +222,8 @@ class RuleSetContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     rules: list[dict[str, object]]
     overrides: list[dict[str, object]] = msgspec.field(default_factory=list)
     metrics: dict[str, MetricFlags] = msgspec.field(default_factory=dict)
+    features: Annotated[dict[str, FeatureFlags], Meta(max_length=FEATURE_LIMIT)] = msgspec.field(
+        default_factory=dict
+    )
     inputs: dict[str, Input] = msgspec.field(default_factory=dict)
     currency: str = "EUR"

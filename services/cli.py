@@ -5,11 +5,13 @@ import typer
 from services.commands import (
     accounts,
     alerts,
+    backtest,
     channels,
     config,
     demo,
     doctor,
     erase,
+    explain,
     history,
     inputs,
     keys,
@@ -35,6 +37,7 @@ app.command()(platform.run)
 app.command()(platform.serve)
 app.command(name="import")(history.import_)
 app.command()(history.live)
+app.command()(backtest.backtest)
 app.command()(send.send)
 app.command()(demo.demo)
 app.add_typer(config.app, name="config")
@@ -44,6 +47,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(subjects.app, name="subjects")
 app.add_typer(erase.app, name="erase")
 app.add_typer(alerts.app, name="alerts")
+app.command()(explain.explain)
 app.add_typer(channels.app, name="channels")
 app.add_typer(routes.app, name="routes")
 app.add_typer(rejects.app, name="rejects")

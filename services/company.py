@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from schemas.config import Input, MetricFlags, RuleSetContent
+from schemas.config import FEATURE_LIMIT, FeatureFlags, Input, MetricFlags, RuleSetContent
 from services import company_files
 from services.company_desk import DeskFiles, read_desk
 from services.company_files import File, Problem, checked
@@ -73,8 +73,13 @@ class _Metric(_Part):
     high_value: bool = Field(False, strict=True)
 
 
+class _Feature(_Part):
+    core: bool = Field(False, strict=True)
+
+
 class _MetricsFile(_Part):
     metric: dict[_Name, _Metric] = {}
+    feature: dict[_Name, _Feature] = Field({}, max_length=FEATURE_LIMIT)
 
 
 class _Input(_Part):
@@ -128,10 +133,12 @@ def read_company(folder: Path | None, formats: Collection[str]) -> Company | lis
         reading.files = files
     company = _company(reading)
     rules, overrides, cases = _rules(reading, company.packs)
+    metrics = _metrics_file(reading)
     content = RuleSetContent(
         rules=[one.raw for one in rules],
         overrides=[one.raw for one in overrides],
-        metrics=DEFAULT_METRICS | _metrics(reading),
+        metrics=DEFAULT_METRICS | _metrics(reading, metrics),
+        features={name: FeatureFlags(core=one.core) for name, one in metrics.feature.items()},
         inputs=_inputs(reading),
         currency=company.currency,
     )
@@ -224,9 +231,13 @@ def _cases(reading: _Reading, file: File, i: int, rule: Mapping[str, Any]) -> It
             reading.warnings.append(file.problem(("rule", i), reason))
 
 
-def _metrics(reading: _Reading) -> dict[str, MetricFlags]:
+def _metrics_file(reading: _Reading) -> _MetricsFile:
     file = reading.file("metrics.toml")
-    told = checked(_MetricsFile, file.data, file, (), reading.problems) or _MetricsFile()
+    return checked(_MetricsFile, file.data, file, (), reading.problems) or _MetricsFile()
+
+
+def _metrics(reading: _Reading, told: _MetricsFile) -> dict[str, MetricFlags]:
+    file = reading.file("metrics.toml")
     for name, metric in told.metric.items():
         for vendor in metric.from_:
             if vendor not in reading.formats:

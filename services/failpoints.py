@@ -22,6 +22,7 @@ FAILPOINTS: Final = (
     "outbox.intended",
     "outbox.sent",
     "outbox.noted",
+    "alerts.returned",
 )
 """Every name that the code passes; a test holds the two together."""
 

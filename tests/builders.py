@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 import msgspec
 
 from schemas.alerts import Alert
-from schemas.config import MetricFlags, RuleSetContent
+from schemas.config import FeatureFlags, MetricFlags, RuleSetContent
 from schemas.envelope import COLLEAGUE, COMPANY, PERSON, Entry, Origin, decode_entry, encode
 from schemas.envelope import account as subject_of
 from schemas.events import (
@@ -33,6 +33,7 @@ from schemas.events import (
     PaymentSucceeded,
     PersonErased,
     PersonJoined,
+    ProductChanged,
     RulesApplied,
     SentimentSet,
     SpendRecorded,
@@ -96,10 +97,22 @@ def usage(
     *,
     metric: str = "usage",
     person: str | None = None,
+    feature: str | None = None,
     **where: Unpack[Where],
 ) -> Entry:
     """Some usage."""
-    return entry(UsageRecorded(metric=metric, quantity=quantity, person=person), **where)
+    used = UsageRecorded(metric=metric, quantity=quantity, person=person, feature=feature)
+    return entry(used, **where)
+
+
+def changed(
+    feature: str,
+    change: Literal["retired", "renamed", "limited", "released"],
+    into: str | None = None,
+    **where: Unpack[Where],
+) -> Entry:
+    """A change of a feature, which concerns everybody."""
+    return about(entry(ProductChanged(feature=feature, change=change, into=into), **where))
 
 
 def profile(data: Mapping[str, Any], **where: Unpack[Where]) -> Entry:
@@ -265,12 +278,14 @@ def rules(
     n: int = 1,
     overrides: Iterable[Mapping[str, Any]] = (),
     metrics: Mapping[str, MetricFlags] | None = None,
+    features: Mapping[str, FeatureFlags] | None = None,
 ) -> Entry:
     """A rule set."""
     content = RuleSetContent(
         rules=[dict(one) for one in declared],
         overrides=[dict(one) for one in overrides],
         metrics=dict(metrics or {}),
+        features=dict(features or {}),
     )
     return _system(RulesApplied(n=n, content=msgspec.json.encode(content).decode()))
 

@@ -41,11 +41,19 @@ class RulesApplied(Fields, frozen=True, tag="rules.applied"):
 
 
 class FeedbackGiven(Fields, frozen=True, tag="feedback.given"):
-    """A person judged an alert."""
+    """A person judged an alert.
+
+    Attributes:
+        alert: The alert's id.
+        verdict: What it was worth; of one person's verdicts on an alert the newest holds.
+        author: Who said so.
+        rule: The rule that raised it: what it is counted under.
+    """
 
     alert: Id
     verdict: Literal["useful", "false_alarm", "known", "too_late"]
     author: Id | None = None
+    rule: Id | None = None
 
 
 class LevelAccepted(Fields, frozen=True, tag="level.accepted"):

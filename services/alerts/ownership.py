@@ -4,10 +4,12 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from schemas.envelope import encode_entry
+from services import failpoints
 from services.alerts.accounts import Accounts
 from services.alerts.cases.partition import Partition
 from services.alerts.projection import Projection
@@ -26,6 +28,8 @@ AHEAD_SECONDS: Final = 3600.0
 """So far, or so long, the position goes on unwritten while no case changes. Once the log is deleted
 up to there by its retention, only the position tells that nothing was missed."""
 NEVER: Final = float("-inf")
+
+GiveBack = Callable[[Sequence[tuple[int, bytes]]], Awaitable[object]]
 
 _log = get_logger("alerts.ownership")
 
@@ -73,6 +77,8 @@ class Ownership:
         project: Makes what keeps a partition's view written: given the partition, its accounts,
             and an epoch that nobody else has.
         begin: Told of each partition that is loaded; reading it goes on from there.
+        give_back: Sends encoded entries to partitions of `events.v1`, and returns when all are
+            acknowledged.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class Ownership:
         health: Health,
         project: Callable[[Partition, Accounts, str], Projection],
         begin: Callable[[Owned], Coroutine[Any, Any, None]],
+        give_back: GiveBack,
     ) -> None:
         self.owned: dict[int, Owned] = {}
         self.assigned: frozenset[int] = frozenset()
@@ -90,6 +97,7 @@ class Ownership:
         self._health = health
         self._project = project
         self._begin = begin
+        self._give_back = give_back
         self._generation = 0
         self._loading: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
@@ -183,12 +191,7 @@ class Ownership:
             async with owned.lock:
                 if _has_news(owned.partition) or owned.partition.ahead:
                     owned.flushed_at = time.monotonic()
-                    # Nothing may be awaited between these two: they are one moment.
-                    cut = owned.partition.cut()
-                    rejects, owned.partition.rejects = owned.partition.rejects, []
-                    stamp = owned.partition.stamp
-                    await owned.store.write(cut, rejects)
-                    owned.durable = stamp
+                    await self._write(owned)
         except asyncio.CancelledError:
             if not owned.revoked:
                 die(f"flush of partition {owned.number}", "cancelled by one of its own tasks")
@@ -196,6 +199,20 @@ class Ownership:
         except Exception as error:
             # After a cut the memory is ahead of the snapshot for good.
             die(f"flush of partition {owned.number}", error)
+
+    async def _write(self, owned: Owned) -> None:
+        partition = owned.partition
+        # Nothing may be awaited between these: they are one moment.
+        cut, stamp = partition.cut(), partition.stamp
+        rejects, partition.rejects = partition.rejects, []
+        returned, partition.returned = partition.returned, []
+        if returned:
+            # Before the snapshot, or a crash in between would lose them; what is sent twice is
+            # known by its origin.
+            await self._give_back([(owned.number, encode_entry(one)) for one in returned])
+            failpoints.reach("alerts.returned")
+        await owned.store.write(cut, rejects)
+        owned.durable = stamp
 
     def part(self) -> None:
         """Fold and send nothing more, and load nothing more: all of it is about to be given up."""

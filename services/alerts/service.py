@@ -32,12 +32,19 @@ from services.alerts.view import View
 from services.kafka_clients import log_ends
 from services.lifetime import end, lasting
 from services.process_metrics import show_kafka
+from services.publishing.producer import Producer
+from services.publishing.publisher import Publisher
 from services.runtime import Health, get_logger, health_router, serve, version
 from services.topic_admin import require
 from services.watchdog import Watchdog
 
-TOPICS: Final = (topics.ALERTS, topics.ACCOUNTS, topics.CASES, topics.CONFIG, topics.REJECTS)
+TOPICS: Final = (
+    *(topics.EVENTS, topics.ALERTS, topics.ACCOUNTS, topics.CASES),
+    *(topics.CONFIG, topics.REJECTS),
+)
 RETRY_SECONDS: Final = 1.0
+RETURN_SECONDS: Final = 60.0
+"""Without an acknowledgement of what the detector is to learn for so long Kafka counts as lost."""
 LAND_SECONDS: Final = 2.0
 """For attempts under way when partitions are given up; with all of a stop it must fit in 10 s."""
 
@@ -75,7 +82,19 @@ class Service:
         self._sender = Sender(settings.alerts_send_seconds)
         self._directory = following(kafka, prefix, settings.secret_key.get_secret_value())
         self._desk = Desk(self._appender, self._view, settings.alerts_answer_seconds)
-        self._ownership = Ownership(settings, self.health, self._project, self._begin)
+        self._producer = Producer(
+            kafka,
+            f"{prefix}alerts-returns",
+            lambda ok, detail: self.health.set("feedback", ok, detail),
+        )
+        self._publisher = Publisher(self._producer, names.events, partitions)
+        self._ownership = Ownership(
+            settings,
+            self.health,
+            self._project,
+            self._begin,
+            partial(self._publisher.publish, within=RETURN_SECONDS),
+        )
         self._outbox = self._make_outbox(jitter)
         self._consumer = Consumer(
             settings, replica, self._ownership, self.health, self._outbox.folded, self._part
@@ -153,6 +172,7 @@ class Service:
         self._running = asyncio.current_task()
         self.health.set("directory", False, "config.v1 is not read yet")
         self._watchdog.start()
+        await self._publisher.start()
         await self._view.start()
         async with asyncio.TaskGroup() as group:
             # HTTP comes first: whoever asks meanwhile is told what is awaited.
@@ -174,6 +194,8 @@ class Service:
         await asyncio.gather(end(self._serving), self._outbox.close(LAND_SECONDS))
         await end(self._running)
         await self._consumer.stop()
+        await self._publisher.stop()
+        await self._producer.stop()
         self._watchdog.stop()
         await asyncio.gather(self._appender.stop(), self._sender.close(), self._view.close())
 

@@ -254,6 +254,7 @@ def account_page(
         last_event_at=summary.last_event_at if summary else None,
         quarantined=summary.quarantined if summary else False,
         states=dict(summary.states) if summary else {},
+        least=dict(summary.least) if summary else {},
         case=case,
         alerts=[*sorted(open_ones, key=lambda one: one.shadow), *over],
         timeline=list(timeline),

@@ -172,6 +172,7 @@ class AccountPage(_Shown):
         timeline: The newest first.
         days: Per metric and ISO date, units a day, the last thirteen months at most.
         states: Per metric, whether its data can be judged.
+        least: Per metric, the smallest drop of four weeks that would show, whole percent.
     """
 
     account: str
@@ -187,6 +188,7 @@ class AccountPage(_Shown):
     last_event_at: datetime | None = None
     quarantined: bool = False
     states: dict[str, str] = Field(default_factory=dict)
+    least: dict[str, int] = Field(default_factory=dict)
     case: CaseShown | None = None
     alerts: list[AlertShown] = Field(default_factory=list)
     timeline: list[Moment] = Field(default_factory=list)

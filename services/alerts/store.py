@@ -32,11 +32,15 @@ class Names:
     cases: str
     config: str
     rejects: str
+    events: str
 
     @classmethod
     def of(cls, prefix: str) -> "Names":
         """Return the names with a deployment's prefix."""
-        wanted = (topics.ALERTS, topics.ACCOUNTS, topics.CASES, topics.CONFIG, topics.REJECTS)
+        wanted = (
+            *(topics.ALERTS, topics.ACCOUNTS, topics.CASES, topics.CONFIG),
+            *(topics.REJECTS, topics.EVENTS),
+        )
         return cls(*(topics.full_name(topic, prefix) for topic in wanted))
 
 

@@ -33,6 +33,7 @@ REASONS: Final = frozenset(
         *("format_failed", "future", "invalid", "key", "merged_in_a_circle", "nested"),
         *("sum_too_large", "tick_ahead", "too_deep", "too_large", "too_many", "too_many_closures"),
         *("too_many_contacts", "too_many_metrics", "too_many_months", "too_many_payment_methods"),
+        "too_many_products",
         *("too_many_targets", "too_many_waiting", "unattributed", "unknown_timezone"),
         *("unknown_type", "unreadable", "unsupported_media"),
     )

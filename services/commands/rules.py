@@ -1,7 +1,8 @@
-"""`ebbwatch rules list` and `explain`: what is watched, by which bounds, and what it means."""
+"""`ebbwatch rules`: what is watched, by which bounds, what it means, and how good it has been."""
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -9,8 +10,15 @@ import msgspec
 import typer
 
 from schemas.config import RuleSetContent
+from services.commands import rule_proposal
 from services.commands.config import formats, newest_rules
-from services.commands.terminal import fail, read_settings, show_json
+from services.commands.terminal import (
+    ask_kafka,
+    fail,
+    printable_lines,
+    read_settings,
+    show_json,
+)
 from services.config_log import ConfigLog, ConfigUnavailable
 from services.settings import ServiceSettings
 
@@ -75,6 +83,39 @@ def explain(
         show_json(summary(rule) | {"cases": [case.model_dump(mode="json") for case in cases]})
     else:
         typer.echo(describe(rule, cases))
+
+
+@app.command()
+def report(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How far back.")] = 365,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Customers that left: a file with account_id, date.", exists=True),
+    ] = None,
+    events: Annotated[
+        bool, typer.Option("--events", help="Read events.v1 for customers that left, too.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Say what each rule raised, what people said of it, and how early it was.
+
+    Rules in shadow are among them: they are judged and measured, and notify nobody.
+    """
+    from services.commands import rule_report
+
+    settings = read_settings(ServiceSettings)
+    today = datetime.now(UTC).date()
+    try:
+        found = ask_kafka(settings.kafka, rule_report.report(settings, days, today, truth, events))
+    except ConfigUnavailable as error:
+        fail(str(error))
+    if json:
+        show_json(found.plain())
+    else:
+        typer.echo(printable_lines("\n".join(rule_report.lines(found))))
+
+
+app.command()(rule_proposal.propose)
 
 
 def _found(files: bool) -> InForce:

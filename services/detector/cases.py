@@ -13,9 +13,15 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from schemas.alerts import Severity
-from schemas.config import MetricFlags
+from schemas.config import FEATURE_LIMIT, FeatureFlags, MetricFlags
 from schemas.envelope import Entry, account
-from schemas.events import DECODERS, AccountUpdated, UsageRecorded
+from schemas.events import (
+    DECODERS,
+    AccountUpdated,
+    ProductChanged,
+    TicketOpened,
+    UsageRecorded,
+)
 from services.detector.calendars import DAY_US, HOUR_US, to_date, to_day
 
 START = to_day(date(2026, 1, 5)) - 1
@@ -34,24 +40,16 @@ class _Told(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Stretch(_Told):
-    """The same usage on each of some days.
+class _Days(_Told):
+    """The same on each of some days.
 
     Attributes:
         days: First and last day, as `"1..140"` or `"7"`.
-        each: Units a day (for every one of `people`), 0 to 10^12, at most three decimals.
-        metric: The metric.
         weekdays: `"mon-fri"`, `"sat"`, `"mon,thu"`; other weekdays of the stretch bring nothing.
-        person: Who it was.
-        people: How many people it was, u1 to u`people`; 1..500.
     """
 
     days: str
-    each: Annotated[float, Field(ge=0, le=1e12)]
-    metric: str = "usage"
     weekdays: str = "mon-sun"
-    person: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    people: Annotated[int, Field(ge=1, le=500)] | None = None
 
     @field_validator("days")
     @classmethod
@@ -67,21 +65,65 @@ class Stretch(_Told):
         _weekdays(told)
         return told
 
+    def holds(self, day: int) -> bool:
+        """Tell whether a day is one of them."""
+        first, last = _span(self.days)
+        return first <= day <= last and (day - 1) % 7 in _weekdays(self.weekdays)
+
+
+class Stretch(_Days):
+    """The same usage on each of some days.
+
+    Attributes:
+        each: Units a day (for every one of `people`), 0 to 10^12, at most three decimals.
+        metric: The metric.
+        person: Who it was.
+        people: How many people it was, u1 to u`people`; 1..500.
+        feature: The feature that was used.
+    """
+
+    each: Annotated[float, Field(ge=0, le=1e12)]
+    metric: str = "usage"
+    person: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    people: Annotated[int, Field(ge=1, le=500)] | None = None
+    feature: str | None = None
+
     @model_validator(mode="after")
     def _is_usage(self) -> "Stretch":
         if self.person is not None and self.people is not None:
             raise ValueError("person and people exclude each other: leave one out")
-        decode("usage.recorded", {"metric": self.metric, "quantity": self.each})
+        used = {"metric": self.metric, "quantity": self.each, "feature": self.feature}
+        decode("usage.recorded", used)
         return self
 
     def entries(self, day: int) -> Iterator[UsageRecorded]:
         """Yield the usage of a day, if the stretch has any then."""
-        first, last = _span(self.days)
-        if not (first <= day <= last and (day - 1) % 7 in _weekdays(self.weekdays)):
+        if not self.holds(day):
             return
         people = [self.person] if self.people is None else _people(self.people)
         for person in people:
-            yield UsageRecorded(metric=self.metric, quantity=self.each, person=person)
+            yield UsageRecorded(
+                metric=self.metric, quantity=self.each, person=person, feature=self.feature
+            )
+
+
+class Tickets(_Days):
+    """As many new tickets on each of some days.
+
+    Attributes:
+        each: Tickets a day, 1..500.
+        priority: 1, the most urgent, to 5.
+    """
+
+    each: Annotated[int, Field(ge=1, le=500)] = 1
+    priority: Annotated[int, Field(ge=1, le=5)] = 3
+
+    def entries(self, day: int) -> Iterator[TicketOpened]:
+        """Yield the tickets of a day, if any are opened then; each has an id of its own."""
+        if self.holds(day):
+            for n in range(1, self.each + 1):
+                name = f"p{self.priority}-{self.days}-{day}-{n}"
+                yield TicketOpened(ticket=name, priority=self.priority)
 
 
 class Happening(_Told):
@@ -132,9 +174,11 @@ class Case(_Told):
 
     story: Annotated[str, Field(min_length=3, max_length=200)]
     usage: tuple[Stretch, ...] = ()
+    tickets: tuple[Tickets, ...] = ()
     events: tuple[Happening, ...] = ()
     account: dict[str, Any] = {}
     metrics: dict[str, dict[str, bool]] = {}
+    features: dict[str, dict[str, bool]] = {}
     until: Day | None = None
     expect: Literal["nothing"] | Expected
 
@@ -150,6 +194,12 @@ class Case(_Told):
         flags(told)
         return told
 
+    @field_validator("features")
+    @classmethod
+    def _has_features(cls, told: dict[str, dict[str, bool]]) -> dict[str, dict[str, bool]]:
+        feature_flags(told)
+        return told
+
     @property
     def fires(self) -> bool:
         """Whether the rule is to raise an alert."""
@@ -160,7 +210,8 @@ class Case(_Told):
         """The last day that is judged."""
         if self.until is not None:
             return self.until
-        named = [_span(one.days)[1] for one in self.usage] + [one.day for one in self.events]
+        stretches = (*self.usage, *self.tickets)
+        named = [_span(one.days)[1] for one in stretches] + [one.day for one in self.events]
         if isinstance(self.expect, Expected):
             named += [self.expect.fires_by, self.expect.clears_by or 0]
         return max(named, default=1)
@@ -172,10 +223,12 @@ class Case(_Told):
             told.append(decode("account.updated", self.account))
         for stretch in self.usage:
             told.extend(stretch.entries(day))
+        for opened in self.tickets:
+            told.extend(opened.entries(day))
         told.extend(decode(one.type, one.data) for one in self.events if one.day == day)
         noon = (START + day) * DAY_US + NOON_US
         return [
-            Entry(f"{day}-{i}", SOURCE, noon, (account(ACCOUNT),), event)
+            Entry(f"{day}-{i}", SOURCE, noon, _subjects(event), event)
             for i, event in enumerate(told)
         ]
 
@@ -210,12 +263,35 @@ def flags(told: Mapping[str, Mapping[str, bool]]) -> dict[str, MetricFlags]:
     }
 
 
+def feature_flags(told: Mapping[str, Mapping[str, bool]]) -> dict[str, FeatureFlags]:
+    """Return the flags of a case's features.
+
+    Raises:
+        ValueError: There is no such flag, or there are too many features.
+    """
+    if len(told) > FEATURE_LIMIT:
+        raise ValueError(f"{len(told)} features are too many; at most {FEATURE_LIMIT}")
+    return {
+        name: msgspec.convert(one, type=_StrictFeatureFlags, strict=True)
+        for name, one in told.items()
+    }
+
+
 class _StrictFlags(MetricFlags, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class _StrictFeatureFlags(FeatureFlags, frozen=True, forbid_unknown_fields=True):
     pass
 
 
 _STRUCTS = {name: decoder.type for name, decoder in DECODERS.items()}
 assert _STRUCTS["account.updated"] is AccountUpdated
+
+
+def _subjects(event: Any) -> tuple[str, ...]:
+    """Return whom an event of a case concerns: the account, or everybody."""
+    return () if isinstance(event, ProductChanged) else (account(ACCOUNT),)
 
 
 def _on(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from services.detector.calendars import due_at, local_day
 from services.detector.completeness import Completeness
 from services.detector.facts.profile import Profile
+from services.detector.incident import LATER_DAYS, Incidents
 from services.detector.ledger import Closing, Ledger
 
 UNKNOWN = -1
@@ -18,11 +19,13 @@ class Closings:
     Args:
         ledger: Clock, open closings, closures and sightings of the partition.
         completeness: Tells whether a day's data are there.
+        incidents: Tells of falls that many accounts share.
     """
 
-    def __init__(self, ledger: Ledger, completeness: Completeness) -> None:
+    def __init__(self, ledger: Ledger, completeness: Completeness, incidents: Incidents) -> None:
         self._ledger = ledger
         self._completeness = completeness
+        self._incidents = incidents
         self._next_due = 0
 
     def ensure(self, zone: str) -> None:
@@ -102,6 +105,9 @@ class Closings:
             historic=record.mode == "importing",
             closures=self._ledger.closed_days(day - days + 1, day),
             outages=self._outages(due, zone, day, days),
+            products=self._ledger.changed_products(day),
+            peers=self._ledger.parts.medians(day - LATER_DAYS),
+            shared=self._incidents.on(day, due, offset),
         )
 
     def _outages(

@@ -143,17 +143,22 @@ class Docket:
         if not mine:
             return
         rules = self._rules.get(closing.rules)
-        judgement = judge_day(rules, mine, closing, self._tally(closing))
+        brief = self._ledger.brief
+        judgement = judge_day(rules, mine, closing, self._tally(closing), brief=brief)
         for account in judgement.changed.values():
             advance(account, closing.day, rules)
         self._pending.collect(judgement, self.opened_at)
+        if closing.historic and not summary.ends_month(closing.day):
+            return
         for account in mine:
             if summary.shows(account, closing.day, closing.historic):
                 self._pending.show(account, closing.day)
 
     def _tally(self, closing: Closing) -> Scopes | None:
-        """Return where the accounts are counted; of history nobody asks how others did."""
-        return None if closing.historic else self._ledger.parts.tally(closing.day, closing.zone)
+        """Return where the accounts are counted; of imported history nobody can ask in time."""
+        if closing.historic and not self._ledger.in_step:
+            return None
+        return self._ledger.parts.tally(closing.day, closing.zone)
 
 
 def advance(account: Account, judged: int, rules: RuleSet) -> None:

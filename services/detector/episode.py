@@ -76,6 +76,7 @@ class Episode(msgspec.Struct, omit_defaults=True):
         lower: Evaluations running with a lower severity.
         quiet: Evaluations running in which the condition did not hold.
         free: Whether the cool-down does not count (the alert was withdrawn).
+        joined: Whether what holds is told as a part of an incident.
     """
 
     rule: str
@@ -90,11 +91,17 @@ class Episode(msgspec.Struct, omit_defaults=True):
     lower: int = 0
     quiet: int = 0
     free: bool = False
+    joined: bool = False
 
     @property
     def open(self) -> bool:
         """Whether an alert of the episode is open."""
         return self.state in OPEN
+
+    @property
+    def told(self) -> bool:
+        """Whether people know of what holds: by its alert, an incident, or as the new normal."""
+        return self.open or self.joined or (self.state == "cooling" and not self.count)
 
 
 class Change(NamedTuple):
@@ -224,6 +231,30 @@ def _raise(episode: Episode, found: Verdict, day: int) -> Change:
     episode.count = episode.lower = 0
     episode.free = False
     return Change("raised")
+
+
+def join(episode: Episode) -> None:
+    """Let an incident tell what holds: until it is released, nothing of the episode is raised.
+
+    Args:
+        episode: One without an open alert, changed in place.
+    """
+    episode.state = "cooling"
+    episode.free = episode.joined = True
+    episode.count = episode.lower = episode.quiet = 0
+
+
+def release(episode: Episode, armed: bool) -> None:
+    """Let an episode stand for itself again.
+
+    Args:
+        episode: One that has joined an incident, changed in place.
+        armed: Whether an alert may be raised if the condition still holds; where it has become the
+            new normal, it must first have been over.
+    """
+    episode.joined = False
+    if armed:
+        episode.count = 1
 
 
 def close(episode: Episode, reason: ClearReason, policy: Policy) -> Change:

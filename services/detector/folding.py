@@ -1,7 +1,14 @@
 """Entries folded into accounts: judged before, held back, forwarded, or refused."""
 
 from schemas.envelope import ACCOUNT, Entry, Origin
-from schemas.events import AccountMerged, AccountUpdated, ClosureDeclared, UsageRecorded
+from schemas.events import (
+    AccountMerged,
+    AccountUpdated,
+    ClosureDeclared,
+    FeedbackGiven,
+    TicketOpened,
+    UsageRecorded,
+)
 from services.detector import facts
 from services.detector.calendars import HOUR_US
 from services.detector.closings import Closings
@@ -122,6 +129,7 @@ class Folding:
             account.judged + 1 - self._rules.current.history_days,
             entry.source,
             known.buckets,
+            self._rules.current.features,
         )
         try:
             refused = facts.fold(known, entry, moment)
@@ -142,12 +150,13 @@ class Folding:
         """Do what follows a fold: late days, zones, merges, rules woken by the event."""
         event = entry.event
         hour = moment.time // HOUR_US
-        # A declared closure is an entry of the calendar, and no sign of the customer.
-        if hour > account.last_hour and not isinstance(event, ClosureDeclared):
+        # A declared closure is an entry of the calendar, and no sign of the customer; nor is what
+        # our own people say of an alert.
+        if hour > account.last_hour and not isinstance(event, ClosureDeclared | FeedbackGiven):
             account.last_hour = hour
         late = moment.day <= moment.judged
         self._pending.counts["folded", "late" if late else "new"] += 1
-        if isinstance(event, UsageRecorded):
+        if isinstance(event, UsageRecorded | TicketOpened):
             if late:
                 self._pending.show(account, moment.day)
         elif isinstance(event, AccountUpdated):

@@ -6,11 +6,15 @@ from typing import Literal
 import msgspec
 
 from schemas.envelope import Entry
-from schemas.events import ClosureDeclared
-from services.detector.calendars import to_day
+from schemas.events import ClosureDeclared, ProductChanged
+from services.detector import products
+from services.detector.calendars import DAY_US, to_day
 from services.detector.erasure import Erased
+from services.detector.facts.contacts import stamp_of
+from services.detector.fleet import Fleet, Shared
 from services.detector.parts import Parts
 from services.detector.peers import Values
+from services.detector.products import Changed
 from services.detector.recent import HORIZON, ID_BYTES, RecentIds, digest
 from services.detector.sightings import Sightings
 from services.footprint import BLANK
@@ -39,6 +43,9 @@ class Closing(msgspec.Struct, omit_defaults=True):
         closures: Days that were declared no ordinary days for everybody.
         outages: Per source, spans of days on which it sent nothing for anybody.
         cursor: Accounts up to here, in hash order, have been judged.
+        products: What was changed of which feature up to the judged day.
+        peers: Per scope, the median ratio of two days before in percent, and of how many accounts.
+        shared: The fall that many accounts share, if there is or was one.
     """
 
     due: int
@@ -50,6 +57,9 @@ class Closing(msgspec.Struct, omit_defaults=True):
     closures: list[int] = msgspec.field(default_factory=list)
     outages: dict[str, list[tuple[int, int]]] = msgspec.field(default_factory=dict)
     cursor: tuple[int, str] = (-1, "")
+    products: dict[str, Changed] = msgspec.field(default_factory=dict)
+    peers: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    shared: Shared | None = None
 
 
 class LedgerRecord(msgspec.Struct, omit_defaults=True):
@@ -69,6 +79,8 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
         opened: Per time zone, the newest local day whose closing was opened.
         closings: Open closings, in order of due.
         closures: Closures for everybody, (first day, last day).
+        products: By feature, what was changed of it last.
+        fleet: How all accounts do.
         generations: Per channel, when each remembered generation of ids began, microseconds.
         complete: Per "input/partition", the time up to which ticks call it complete, microseconds;
             per "input/" of which no tick has told, when it began to be waited for.
@@ -90,6 +102,8 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
     opened: dict[str, int] = msgspec.field(default_factory=dict)
     closings: list[Closing] = msgspec.field(default_factory=list)
     closures: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    products: dict[str, Changed] = msgspec.field(default_factory=dict)
+    fleet: Fleet = msgspec.field(default_factory=Fleet)
     generations: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
     complete: dict[str, int] = msgspec.field(default_factory=dict)
     told: dict[str, int] = msgspec.field(default_factory=dict)
@@ -112,6 +126,11 @@ class Ledger:
     Args:
         partitions: Partition count of the deployment.
         horizon: Ids remembered per channel.
+
+    Attributes:
+        in_step: Whether all partitions play history day by day together, so that they can tell each
+            other of it: an import's do not wait for each other.
+        brief: Whether only what is raised is told with its evidence.
     """
 
     def __init__(self, partitions: int, horizon: int = HORIZON) -> None:
@@ -124,6 +143,8 @@ class Ledger:
         self.sightings = Sightings()
         self.erased = Erased()
         self.parts = Parts()
+        self.in_step = False
+        self.brief = False
         self.rule_sets: dict[int, str] = {}
         self._changed: dict[str, bytes | None] = {}
 
@@ -193,6 +214,15 @@ class Ledger:
         self.record.closures.append(span)
         self.record.closures.sort()
         return None
+
+    def change_product(self, event: ProductChanged, entry: Entry) -> str | None:
+        """Note what was changed of a feature, for everybody; return why not, if refused."""
+        day = entry.time // DAY_US if entry.day is None else entry.day
+        return products.take(self.record.products, event, day, stamp_of(entry.time, entry.id))
+
+    def changed_products(self, last: int) -> dict[str, Changed]:
+        """Return what was changed of which feature up to a day."""
+        return {name: one for name, one in self.record.products.items() if one.day <= last}
 
     def closed_days(self, first: int, last: int) -> list[int]:
         """Return the days within first..last that a closure for everybody covers."""

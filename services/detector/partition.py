@@ -1,14 +1,16 @@
 """One partition of `events.v1`, folded: pure, exact, the same for the same log (design.md §5)."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from schemas import envelope
+from schemas.alerts import Alert
 from schemas.envelope import ACCOUNT, COLLEAGUE, COMPANY, PERSON, Entry
-from schemas.events import SYSTEM, ClosureDeclared
+from schemas.events import SYSTEM, ClosureDeclared, ProductChanged
+from schemas.rejects import Reject
 from services.detector import refusals
 from services.detector.calendars import DAY_US, HOUR_US
 from services.detector.closings import Closings
@@ -18,6 +20,7 @@ from services.detector.erasure import spare
 from services.detector.folding import Folding
 from services.detector.forgetting import Forgetting
 from services.detector.forwards import Forwards
+from services.detector.incident import Incidents
 from services.detector.ledger import ROOT, Ledger
 from services.detector.ours import Ours
 from services.detector.pending import Cut, Pending
@@ -55,7 +58,8 @@ class Partition:
         self._pending = pending = Pending(number)
         self._rules = rules = RuleBook(ledger)
         self._completeness = completeness = Completeness(ledger)
-        self._closings = closings = Closings(ledger, completeness)
+        incidents = Incidents(number, ledger, pending)
+        self._closings = closings = Closings(ledger, completeness, incidents)
         self._docket = docket = Docket(number, ledger, accounts, closings, rules, pending)
         forwards = Forwards(number, pending)
         self._persons = persons = Persons(forwards, pending)
@@ -70,9 +74,27 @@ class Partition:
         )
 
     @classmethod
-    def begin(cls, number: int, partitions: int, horizon: int = HORIZON) -> "Partition":
-        """Return a partition that has folded nothing."""
-        return cls(number, Ledger(partitions, horizon), {})
+    def begin(
+        cls,
+        number: int,
+        partitions: int,
+        horizon: int = HORIZON,
+        *,
+        in_step: bool = False,
+        brief: bool = False,
+    ) -> "Partition":
+        """Return a partition that has folded nothing.
+
+        Args:
+            number: The partition.
+            partitions: Partition count of the deployment.
+            horizon: Ids remembered per channel.
+            in_step: Whether all partitions play history day by day together.
+            brief: Whether only alerts that are raised are told with their evidence.
+        """
+        ledger = Ledger(partitions, horizon)
+        ledger.in_step, ledger.brief = in_step, brief
+        return cls(number, ledger, {})
 
     @classmethod
     def restore(
@@ -164,27 +186,50 @@ class Partition:
         Raises:
             Gap: If the offset does not follow the stamp.
         """
-        record = self.ledger.record
-        if offset <= record.stamp:
-            self.counts["replayed", "offset"] += 1
+        if not self._follows(offset):
             return
-        if offset != record.stamp + 1:
-            raise Gap(
-                f"partition {self.number}: offset {offset} came after {record.stamp}; messages of "
-                "the log are missing"
-            )
         entries, unreadable = envelope.decode(message)
         for broken in unreadable:
             at = Place(offset, broken.place, appended)
             self._pending.refuse(
                 refusals.of_bytes(self.number, at, "unreadable", broken.reason, broken.raw)
             )
+        self._take(offset, appended, entries)
+
+    def take(self, offset: int, appended: int, entries: Iterable[Entry]) -> None:
+        """Fold a message that never was bytes; the same as `apply` of its envelope.
+
+        Args:
+            offset: Its offset; one at or before the stamp is dropped whole.
+            appended: Its append time, microseconds since 1970-01-01 UTC.
+            entries: What it holds.
+
+        Raises:
+            Gap: If the offset does not follow the stamp.
+        """
+        if self._follows(offset):
+            self._take(offset, appended, list(enumerate(entries)))
+
+    def _follows(self, offset: int) -> bool:
+        """Tell whether a message is the next one; False for one that is folded already."""
+        stamp = self.ledger.record.stamp
+        if offset <= stamp:
+            self.counts["replayed", "offset"] += 1
+            return False
+        if offset != stamp + 1:
+            raise Gap(
+                f"partition {self.number}: offset {offset} came after {stamp}; messages of "
+                "the log are missing"
+            )
+        return True
+
+    def _take(self, offset: int, appended: int, entries: list[tuple[int, Entry]]) -> None:
         hashes = self.ledger.hashes(entries)
         known = self.ledger.repeated(hashes, entries)
         for (index, entry), hashed, repeated in zip(entries, hashes, known, strict=True):
             self._entry(Place(offset, index, appended), entry, hashed, repeated)
-        record.stamp = offset
-        record.appended = appended
+        self.ledger.record.stamp = offset
+        self.ledger.record.appended = appended
 
     def judge(self, limit: int) -> bool:
         """Judge some accounts of the oldest open closing.
@@ -208,6 +253,21 @@ class Partition:
             The subject whose home partition it goes to, empty for every partition; and an entry.
         """
         return self._pending.forwards()
+
+    def found(self) -> tuple[list[Alert], list[Reject]]:
+        """Return alerts and refusals since the last call or cut, where nobody keeps a snapshot."""
+        return self._pending.found()
+
+    def leave(self, subject: str) -> None:
+        """Let an account go of which nothing more will come, and judge it no more.
+
+        Args:
+            subject: Whose state is gone for good, without a trace in a snapshot: for one who keeps
+                none, as a backtest whose files end for the account.
+        """
+        self._docket.drop(subject)
+        del self.accounts[subject]
+        self._pending.accounts.pop(subject, None)
 
     def subjects_shown(self) -> Iterator[dict[str, Any]]:
         """Yield the company, colleagues and persons, each as `subject` and plain `facts`."""
@@ -268,6 +328,11 @@ class Partition:
             refused = self.ledger.close_for_all(entry.event)
             if refused is not None:
                 self._pending.refuse_entry(at, refused, "closures for everybody", entry)
+                return
+        elif isinstance(entry.event, ProductChanged):
+            refused = self.ledger.change_product(entry.event, entry)
+            if refused is not None:
+                self._pending.refuse_entry(at, refused, "changes of features", entry)
                 return
         self.counts["folded", "everybody"] += 1
 

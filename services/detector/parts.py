@@ -143,6 +143,16 @@ class Parts:
             found.add(values)
         return found
 
+    def medians(self, day: int) -> dict[str, tuple[int, int]]:
+        """Return, per scope of a day, the median ratio in percent and of how many accounts.
+
+        Args:
+            day: See `merged`; a scope of which too few ratios are told is left out.
+        """
+        merged = {scope: self.merged(scope, day) for scope in sorted(self._told.get(day, {}))}
+        found = {scope: (values.median(), values.told) for scope, values in merged.items()}
+        return {scope: (ratio, told) for scope, (ratio, told) in found.items() if ratio is not None}
+
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """Yield key and value of what changed since the last call; None deletes."""
         changed, self._changed = sorted(self._changed), set()

@@ -97,6 +97,12 @@ class Pending:
         found, self._forwards = self._forwards, []
         return found
 
+    def found(self) -> tuple[list[Alert], list[Reject]]:
+        """Return the alerts and refusals, and begin anew with both."""
+        found = self.alerts, self._rejects
+        self.alerts, self._rejects, self._caused = [], [], []
+        return found
+
     def refuse(self, reject: Reject) -> None:
         """Refuse an entry."""
         self.counts["rejected", reject.reason] += 1

@@ -17,18 +17,19 @@ from schemas.alerts import (
     ClearReason,
 )
 from services.detector import episode as episodes
-from services.detector import explanation
+from services.detector import explanation, former
 from services.detector.calendars import instant, to_date, to_day
 from services.detector.episode import EPISODE_LIMIT, KEEP_DAYS, Change, Episode, Verdict
-from services.detector.facts.buckets import PEOPLE
+from services.detector.facts.buckets import PEOPLE, TICKETS
 from services.detector.primitives import EVENT
 from services.detector.primitives.finding import Finding
 from services.detector.rules import Rule, RuleSet, Variant, severity_index
 from services.detector.subject import Account
 from services.detector.window import COMBINED
 
-WHOLE = (COMBINED, PEOPLE)
-"""Objects that are about the whole account: a fall of one of its metrics is a part of them."""
+WHOLE = (COMBINED, PEOPLE, TICKETS)
+"""Objects that are about the whole account: a fall of one of its metrics, or a rise of its urgent
+tickets, is a part of them."""
 
 Because = Callable[[], dict[str, Any]]
 
@@ -49,6 +50,7 @@ class When(NamedTuple):
         stamp: Offset up to which the account is folded.
         historic: Whether history is being played.
         rule_set: Number of the rule set that judges.
+        brief: Whether only what is raised is told with its evidence, which takes time to find.
     """
 
     day: int
@@ -56,6 +58,7 @@ class When(NamedTuple):
     stamp: int
     historic: bool
     rule_set: int
+    brief: bool = False
 
 
 class Failure(NamedTuple):
@@ -189,21 +192,60 @@ class Applied:
         if change is not None:
             if change.kind == "raised":
                 kept.alert_id = self._alert_id(kept)
-            self._write(kept, change, because() if because is not None else finding.because)
+            self._write(kept, change, self._evidence(change, because, finding.because))
+
+    def join(self, object_: str, because: Because) -> None:
+        """Let an incident tell what holds; an alert that is out already is superseded by it.
+
+        Args:
+            object_: What it is about.
+            because: The evidence, which names the incident.
+        """
+        key = episodes.key(self.rule.id, object_)
+        known = self.account.episodes.get(key)
+        if known is None:
+            known = Episode(self.rule.id, object_, "pending", self.when.day)
+            self.account.episodes[key] = known
+        before = replace(known)
+        if known.open:
+            self.close(known, "superseded", because)
+        episodes.join(known)
+        if known != before:
+            self.out.changed[self.account.id] = self.account
+        self.out.held_back.append("incident")
 
     def close(self, known: Episode, reason: ClearReason, because: Because | None = None) -> None:
         """Close an open alert."""
         change = episodes.close(known, reason, self.rule.policy)
         self.out.changed[self.account.id] = self.account
-        self._write(known, change, because() if because is not None else {})
+        self._write(known, change, self._evidence(change, because, {}))
+
+    def _evidence(
+        self, change: Change, because: Because | None, given: dict[str, Any]
+    ) -> dict[str, Any]:
+        if self.when.brief and change.kind != "raised":
+            return {}
+        return because() if because is not None else given
 
     def _yields(self, object_: str) -> bool:
-        """Tell whether a rule that goes first has an open alert about the same, or a part of it."""
+        """Tell whether a rule that goes first has told about the same, or a part of it."""
+        if self._at_risk():
+            return True
         firsts = self.rule.model.yields_to
         return bool(firsts) and any(
-            one.open and one.rule in firsts and (one.object == object_ or object_ in WHOLE)
+            one.told and one.rule in firsts and (one.object == object_ or object_ in WHOLE)
             for one in self.account.episodes.values()
         )
+
+    def _at_risk(self) -> bool:
+        """Tell whether a high risk is open while the rule speaks of growth; shadows are none."""
+        if not self.rule.risks:
+            return False
+        segment = self.account.facts.profile.segment
+        risks = {one.id for one in self.rule.risks if not one.variant(segment).shadow}
+        high = SEVERITIES.index("high")
+        known = self.account.episodes.values()
+        return any(one.open and one.severity >= high and one.rule in risks for one in known)
 
     def _make_room(self) -> bool:
         """Let the oldest episodes go where there are too many; tell whether one more may begin."""
@@ -234,6 +276,10 @@ class Applied:
         kind = self.rule.kind(self.variant)
         told = because | {"title": self.rule.model.title, "play": self.rule.model.play}
         if because:
+            woken = self.rule.primitive in EVENT
+            came_before = former.history(self.account, self.rule.id, known.raised_on, woken)
+            because = because | {"history": came_before}
+            told |= because
             told["headline"] = explanation.headline(kind, known.object, because)
             told["text"] = explanation.explain(kind, known.object, because)
         fields: dict[str, Any] = {
@@ -256,6 +302,8 @@ class Applied:
         if change.reason is not None:
             fields["reason"] = change.reason
         self.out.alerts.append(_RECORDS[change.kind](**fields))
+        if change.kind == "raised":
+            former.note(self.account, self.rule.id, known.raised_on)
 
 
 def supersede(

@@ -9,7 +9,7 @@ from schemas.config import RuleSetContent
 from schemas.envelope import Entry, encode
 from schemas.events import ClockTicked, RulesApplied
 from services.detector.calendars import DAY_US, HOUR_US, to_day
-from services.detector.cases import NOON_US, SOURCE, START, Case, Expected, flags
+from services.detector.cases import NOON_US, SOURCE, START, Case, Expected, feature_flags, flags
 from services.detector.partition import Partition
 
 TICK_HOURS = (2, 7, 12, 17, 22)
@@ -106,7 +106,11 @@ def _late(clears_by: int | None, story: Sequence[Alert]) -> str | None:
 def _around(content: RuleSetContent, rule_id: str, case: Case) -> RuleSetContent:
     """Return the rule set without overrides, with the rule on and the flags of the case."""
     rules = [rule | {"off": False} if rule["id"] == rule_id else rule for rule in content.rules]
-    return RuleSetContent(rules=rules, metrics=content.metrics | flags(case.metrics))
+    return RuleSetContent(
+        rules=rules,
+        metrics=content.metrics | flags(case.metrics),
+        features=content.features | feature_flags(case.features),
+    )
 
 
 def _system(id_: str, event: ClockTicked | RulesApplied) -> Entry:

@@ -1,19 +1,22 @@
 """Rules are data: a primitive, its parameters, and what an alert of it means (design.md §5.6)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.alerts import SEVERITIES, Category, ChurnKind, Severity
-from schemas.config import MetricFlags, RuleSetContent
+from schemas.config import FeatureFlags, MetricFlags, RuleSetContent
 from schemas.events import Fields
 from services.detector.episode import Policy
-from services.detector.facts.buckets import CORRECTION_DAYS, PEOPLE
+from services.detector.facts.buckets import CORRECTION_DAYS, FEATURE, PEOPLE, TICKETS, TICKETS_HIGH
 from services.detector.primitives import DATE, DAY, EVENT, PRIMITIVES, Primitive
 from services.detector.primitives.day import DayPrimitive, Params
 from services.detector.primitives.finding import DatePrimitive, EventPrimitive
+
+FEATURES, CORE_FEATURES = "@features", "@core_features"
+"""Selectors of the tracked features: all of them, and those that are core."""
 
 URGENT_DAYS = 90
 """With `by_renewal`, days before the renewal within which an alert is high (signals.md A25)."""
@@ -95,6 +98,8 @@ class Rule:
         policy: How the condition becomes alerts.
         default: As it holds for accounts of segments without an override.
         segments: As it holds for the others.
+        risks: For a rule of expansion, the rules of all other categories: while a high alert of
+            one is open, nobody speaks of growth (signals.md A24).
     """
 
     model: RuleModel
@@ -102,6 +107,7 @@ class Rule:
     policy: Policy
     default: Variant
     segments: dict[str, Variant] = field(default_factory=dict)
+    risks: tuple["Rule", ...] = ()
 
     @property
     def id(self) -> str:
@@ -125,6 +131,7 @@ class RuleSet:
         n: Its number; 0 before the first is applied.
         rules: In the order in which they are judged: a rule after those that it yields to.
         metrics: Flags of the metrics that the company has named.
+        features: Flags of the features that it tracks; no other feature is kept day by day.
         history_days: Days of buckets that the rules ask for.
         day_rules: Those judged over arrays when a day has ended, with their primitive.
         date_rules: Those judged account by account when a day has ended.
@@ -136,6 +143,7 @@ class RuleSet:
     n: int = 0
     rules: tuple[Rule, ...] = ()
     metrics: dict[str, MetricFlags] = field(default_factory=dict)
+    features: dict[str, FeatureFlags] = field(default_factory=dict)
     history_days: int = 60
     day_rules: tuple[tuple[Rule, type[DayPrimitive]], ...] = ()
     date_rules: tuple[tuple[Rule, type[DatePrimitive]], ...] = ()
@@ -147,18 +155,26 @@ class RuleSet:
         """Tell whether a rule's metric selector takes a line of buckets.
 
         Args:
-            selector: A metric's name, or `@meaningful`, `@core`, `@high_value`, `@people`.
+            selector: A metric's name, a reserved line such as `@people` or `@tickets`, one of
+                `@meaningful`, `@core`, `@high_value`, which take no reserved line, or one of
+                `@features`, `@core_features`, which take those of the tracked features.
             metric: The line's name.
         """
-        if not selector.startswith("@") or selector == PEOPLE:
+        if not selector.startswith("@") or selector in _RESERVED or selector.startswith(FEATURE):
             return metric == selector
-        if metric == PEOPLE:
+        if selector in (FEATURES, CORE_FEATURES):
+            tracked = self.features.get(metric.removeprefix(FEATURE))
+            if tracked is None or not metric.startswith(FEATURE):
+                return False
+            return selector == FEATURES or tracked.core
+        if metric.startswith("@"):
             return False
         flags = self.metrics.get(metric, _UNNAMED)
         return bool(getattr(flags, selector[1:], False))
 
 
 _UNNAMED = MetricFlags()
+_RESERVED = (PEOPLE, TICKETS, TICKETS_HIGH)
 _EVENT_POLICY = Policy(clear_days=1, expire_days=None, cooldown_days=0, rearm_days=1)
 _DATE_POLICY = Policy(clear_days=1, expire_days=None, cooldown_days=1, rearm_days=1)
 _decode = msgspec.json.Decoder(RuleSetContent).decode
@@ -184,12 +200,13 @@ def compile_rules(n: int, content: str | RuleSetContent) -> RuleSet:
         if override.rule not in known:
             raise RuleError(("overrides", i, "rule"), _unknown("rule", override.rule, known))
     rules = [_rule(i, model, overrides) for i, model in enumerate(models)]
-    ordered = _ordered(rules, known)
+    ordered = _with_risks(_ordered(rules, known))
     event_rules = tuple((r, p) for r in ordered for p in EVENT if r.primitive is p)
     return RuleSet(
         n=n,
         rules=ordered,
         metrics=dict(parsed.metrics),
+        features=dict(parsed.features),
         history_days=_history(ordered) + CORRECTION_DAYS,
         day_rules=tuple((r, p) for r in ordered for p in DAY if r.primitive is p),
         date_rules=tuple((r, p) for r in ordered for p in DATE if r.primitive is p),
@@ -301,7 +318,8 @@ def _policy(model: RuleModel, primitive: Primitive) -> Policy:
 def _ordered(rules: list[Rule], known: dict[str, RuleModel]) -> tuple[Rule, ...]:
     """Return the rules so that each stands after those it yields to."""
     ordered: list[Rule] = []
-    waiting = list(enumerate(rules))
+    # What threatens an account goes before what promises growth.
+    waiting = sorted(enumerate(rules), key=lambda one: one[1].model.category == "expansion")
     while waiting:
         placed = {rule.id for rule in ordered}
         ready = [(i, r) for i, r in waiting if set(r.model.yields_to) <= placed]
@@ -315,6 +333,11 @@ def _ordered(rules: list[Rule], known: dict[str, RuleModel]) -> tuple[Rule, ...]
         ordered.extend(rule for _, rule in ready)
         waiting = [one for one in waiting if one not in ready]
     return tuple(ordered)
+
+
+def _with_risks(ordered: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    risks = tuple(rule for rule in ordered if rule.model.category != "expansion")
+    return tuple(rule if rule in risks else replace(rule, risks=risks) for rule in ordered)
 
 
 def _history(rules: tuple[Rule, ...]) -> int:

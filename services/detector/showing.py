@@ -10,6 +10,7 @@ from services.detector.facts.people import SEEN_DAYS
 from services.detector.facts.profile import Profile
 from services.detector.subject import Account
 
+_TOLD = {"profile", "feedback"}
 _HIDDEN = {"stamps", "zone", "zone_from", "zone_before", "zones", "lost"}
 
 
@@ -32,7 +33,8 @@ def shown(account: Account, partition: int, stamp: int, judged: int = -1) -> dic
         "stamp": stamp,
         "judged": to_date(judged).isoformat() if judged >= 0 else None,
         "facts": _profile(facts.profile),
-        **{name: msgspec.to_builtins(getattr(facts, name)) for name in KEPT if name != "profile"},
+        **{name: msgspec.to_builtins(getattr(facts, name)) for name in KEPT if name not in _TOLD},
+        "feedback": facts.feedback.counted(),
         "buckets": {
             name: {
                 to_date(line.first + place).isoformat(): _units(value)
@@ -45,6 +47,7 @@ def shown(account: Account, partition: int, stamp: int, judged: int = -1) -> dic
             who: to_date(packed >> SEEN_DAYS).isoformat() for who, packed in sorted(facts.people)
         },
         "states": dict(sorted(account.states.items())),
+        "least": dict(sorted(account.least.items())),
         "episodes": [
             msgspec.to_builtins(one) | {"rule": one.rule, "object": one.object}
             for _, one in sorted(account.episodes.items())

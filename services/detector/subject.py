@@ -66,12 +66,15 @@ class Account:
         judged: The newest local day whose closing has been applied to it for certain; a closing's
             cursor may have gone further without changing anything.
         states: Per metric, whether its data can be judged.
+        least: Per metric, the smallest drop that would show, whole percent, as of last Sunday; 0
+            where nothing can be said.
         last_hour: Hour of the newest event, since 1970-01-01 UTC.
         quarantine: Set while a bug holds it back.
         owed: Entries that were held, and that a repair has not sent again yet.
         off: Rules that raised for this account, with the rule set in which they did.
         merged: Where it lives on; its later entries are forwarded there.
         erased: Event time, microseconds, up to which everything of it was erased; 0 for never.
+        raised: Per rule, the newest days on which it raised an alert.
         shown: Hash of the summary written last by this process.
     """
 
@@ -87,6 +90,8 @@ class Account:
     off: dict[str, int] = field(default_factory=dict)
     merged: Merged | None = None
     erased: int = 0
+    raised: dict[str, list[int]] = field(default_factory=dict)
+    least: dict[str, int] = field(default_factory=dict)
     shown: int = 0
 
     def settle_debt(self, offset: int, place: int) -> None:
@@ -136,6 +141,8 @@ class HotRecord(msgspec.Struct, omit_defaults=True):
     owed: list[tuple[int, int]] = msgspec.field(default_factory=list)
     merged: Merged | None = None
     erased: int = 0
+    raised: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    least: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 _PARTS = frozenset({"hot", "cold", "people"})
@@ -240,6 +247,8 @@ def restore(subject: str, parts: Mapping[tuple[str, int], bytes]) -> Account:
         off=hot.off,
         merged=hot.merged,
         erased=hot.erased,
+        raised=hot.raised,
+        least=hot.least,
     )
 
 
@@ -294,6 +303,8 @@ def _hot(account: Account) -> HotRecord:
         off=account.off,
         merged=account.merged,
         erased=account.erased,
+        raised=account.raised,
+        least=account.least,
     )
 
 

@@ -12,6 +12,9 @@ from services.detector.subject import Account
 STATES_SIZE = 400
 """Characters of metrics and states that a summary carries, so that it stays within 1 kB."""
 
+LEAST_SIZE = 3
+"""Characters of a smallest drop, beside its metric."""
+
 SHOWN_MONTHS = 24
 """Months back of which an account without a day of data may have been shown empty ones: they are
 written when history ends, and nothing remembers when that was."""
@@ -83,18 +86,20 @@ def of(account: Account, stamp: int) -> AccountSummary:
         renewal_on=profile.renewal_on,
         seats=profile.seats,
         last_event_at=instant(account.last_hour * HOUR_US) if account.last_hour else None,
-        states=_shown_states(account),
+        states=(states := _shown_states(account)),
+        least={name: known for name in states if (known := account.least.get(name))},
         open_alerts=sum(one.open for one in account.episodes.values()),
         quarantined=account.quarantine is not None,
     )
 
 
 def _shown_states(account: Account) -> dict[str, str]:
-    """Return as many states as fit, by metric."""
+    """Return as many states as fit, by metric, with what each could show."""
     shown: dict[str, str] = {}
     room = STATES_SIZE
     for metric, state in sorted(account.states.items()):
         room -= len(metric) + len(state)
+        room -= len(metric) + LEAST_SIZE if account.least.get(metric) else 0
         if room < 0:
             break
         shown[metric] = state
@@ -126,6 +131,11 @@ def month(account: Account, first: date) -> AccountDays:
     )
 
 
+def ends_month(day: int) -> bool:
+    """Tell whether a day is the last one of its month."""
+    return to_date(day + 1).day == 1
+
+
 def shows(account: Account, day: int, historic: bool) -> bool:
     """Tell whether a closed day changes a month that people are shown.
 
@@ -134,7 +144,7 @@ def shows(account: Account, day: int, historic: bool) -> bool:
         day: The closed day.
         historic: While history plays, a month is written once, when it is over.
     """
-    if historic and to_date(day + 1).day != 1:
+    if historic and not ends_month(day):
         return False
     first = month_start(day) if historic else day
     lines = account.facts.buckets.lines.values()

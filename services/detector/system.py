@@ -6,6 +6,7 @@ from schemas.envelope import Entry
 from schemas.events import (
     AccountErased,
     ClockTicked,
+    FeedbackGiven,
     PartClosed,
     PersonErased,
     RulesApplied,
@@ -96,6 +97,8 @@ class System:
             self._part(at, event, entry)
         elif isinstance(event, AccountErased | PersonErased):
             self._erase(at, entry)
+        elif isinstance(event, FeedbackGiven):
+            self._feedback(at, entry)
 
     def _tick(self, tick: ClockTicked, at: Place) -> None:
         # One hour far ahead would push all others out of what is kept of its source.
@@ -138,6 +141,15 @@ class System:
             self._pending.refuse_entry(at, why, detail, entry)
         elif why is not None:
             self._pending.counts["duplicate", why] += 1
+
+    def _feedback(self, at: Place, entry: Entry) -> None:
+        """Fold a vote into its account; one that is gone does not begin anew for it."""
+        timed = msgspec.structs.replace(entry, time=min(entry.time or at.appended, at.appended))
+        for subject in entry.subjects:
+            if subject in self._accounts:
+                self._folding.fold(at, subject, timed)
+            else:
+                self._pending.counts["dropped", "unknown"] += 1
 
     def _erase(self, at: Place, entry: Entry) -> None:
         timed = msgspec.structs.replace(entry, time=entry.time or at.appended)

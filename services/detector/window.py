@@ -1,21 +1,31 @@
 """Accounts' day buckets as the arrays that primitives judge, with what is masked and why."""
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.detector import calendars
-from services.detector.facts.buckets import SWING_WEEKS, Line
+from services.detector.facts.buckets import SWING_WEEKS, TICKETS, TICKETS_HIGH, Line
 from services.detector.ledger import Closing
-from services.detector.primitives.day import Bools, Floats, Series
+from services.detector.primitives.day import Bools, Series
 from services.detector.rules import RuleSet
 from services.detector.subject import Account
 
+S = TypeVar("S", np.int64, np.float64, np.bool_)
+
 COMBINED = "activity"
 """Object of a rule that judges several metrics as one."""
+
+COUNTED = (TICKETS, TICKETS_HIGH)
+"""Lines of which a day without anything is an ordinary day, for one account and for everybody."""
+
+RARE_OUTAGE_DAYS = 7
+"""Days running without a ticket of anybody that are an outage of their source: in a small company
+a day without any says nothing."""
 
 
 class Row(NamedTuple):
@@ -50,8 +60,11 @@ def combined_rows(accounts: Iterable[Account], rules: RuleSet, selector: str) ->
         for name in lines:
             if name not in taken:
                 taken[name] = rules.selects(selector, name)
+        if len(lines) == 1 and taken[name]:
+            rows.append(Row(account, object_, (name,), (lines[name],)))
+            continue
         # By name: the order in which metrics came to be known says nothing.
-        names = tuple(sorted(name for name in lines if taken[name]))
+        names = tuple(sorted([name for name in lines if taken[name]]))
         if names:
             rows.append(Row(account, object_, names, tuple(lines[name] for name in names)))
     return rows
@@ -68,7 +81,7 @@ class Window:
 
     closing: Closing
     days: int
-    _masks: dict[tuple[str | None, tuple[tuple[str, ...], ...], int], Bools] = field(
+    _masks: dict[tuple[str | None, tuple[tuple[str, ...], ...], int, int], Bools] = field(
         default_factory=dict
     )
 
@@ -80,23 +93,24 @@ class Window:
             day: The last day; the closing's unless an earlier one is judged again.
         """
         last = self.closing.day if day is None else day
-        first = last - self.days + 1
-        counts = np.zeros((len(rows), self.days))
-        masked = np.empty((len(rows), self.days), dtype=np.bool_)
-        known = np.empty(len(rows), dtype=np.int64)
-        swings = np.full((len(rows), SWING_WEEKS), np.nan)
-        active = np.empty(len(rows), dtype=np.int64)
-        for i, row in enumerate(rows):
-            for line in row.lines:
-                _fill(counts[i], line, first)
-            masked[i] = self._mask(row, last)
-            start = min(line.start for line in row.lines)
-            active[i] = max(line.active for line in row.lines)
-            known[i] = min(max(last - start + 1, 0), self.days)
-            if len(row.lines) == 1:
-                _fill_swings(swings[i], row.lines[0], last)
-        counts /= 1000.0
-        return Series(last, counts, masked, known, swings, active)
+        first, size = last - self.days + 1, (len(rows), self.days)
+        # One buffer each, joined: an assignment to an array per row takes far longer.
+        counts = _array(np.int64, (_counts(row, first, self.days) for row in rows), size) / 1000.0
+        masked = _array(np.bool_, (self._mask(row, last) for row in rows), size)
+        swings = _array(np.float64, (_swings(row, last) for row in rows), (len(rows), SWING_WEEKS))
+        known = [min(max(last - _began(row) + 1, 0), self.days) for row in rows]
+        active = [
+            row.lines[0].active if len(row.lines) == 1 else max(line.active for line in row.lines)
+            for row in rows
+        ]
+        return Series(
+            last,
+            counts,
+            masked,
+            np.array(known, dtype=np.int64),
+            np.ascontiguousarray(swings[:, ::-1]),
+            np.array(active, dtype=np.int64),
+        )
 
     def reason(self, row: Row, day: int) -> str:
         """Return why a day is masked for a row."""
@@ -107,18 +121,25 @@ class Window:
             return "closure for everybody"
         return calendars.reason(profile.country, day) or "no data from its source"
 
-    def dark(self, line: Line, day: int) -> bool:
-        """Tell whether none of a line's sources sent anything for anybody on a day."""
-        outages = self.closing.outages
+    def dark(self, line: Line, day: int, least: int = 1) -> bool:
+        """Tell whether a day lies in outages of all of a line's sources.
+
+        Args:
+            line: The line.
+            day: The day.
+            least: Days running without anything for anybody that are an outage.
+        """
         return bool(line.sources) and all(
-            any(first <= day <= last for first, last in outages.get(source, ()))
+            any(first <= day <= last for first, last in self._outages(source, least))
             for source in line.sources
         )
 
     def _mask(self, row: Row, last: int) -> Bools:
         profile = row.account.facts.profile
-        sources = tuple(line.sources for line in row.lines)
-        shared = self._shared_mask(profile.country, sources, last)
+        lines = row.lines
+        one = len(lines) == 1
+        sources = (lines[0].sources,) if one else tuple(line.sources for line in lines)
+        shared = self._shared_mask(profile.country, sources, last, outage_days(row))
         if not profile.closures:
             return shared
         own = shared.copy()
@@ -126,26 +147,54 @@ class Window:
         return own
 
     def _shared_mask(
-        self, country: str | None, sources: tuple[tuple[str, ...], ...], last: int
+        self, country: str | None, sources: tuple[tuple[str, ...], ...], last: int, least: int
     ) -> Bools:
-        key = (country, sources, last)
+        key = (country, sources, last, least)
         known = self._masks.get(key)
         if known is None:
             known = calendars.mask(country, last, self.days).copy()
             _set_spans(known, [(day, day) for day in self.closing.closures], last)
             # Several metrics as one are dark only on days on which all of them are, and each only
             # while all of its sources are.
-            known |= self._dark_for_all([one for line in sources for one in line or ("",)], last)
+            names = [one for line in sources for one in line or ("",)]
+            known |= self._dark_for_all(names, last, least)
             self._masks[key] = known
         return known
 
-    def _dark_for_all(self, sources: Sequence[str], last: int) -> Bools:
+    def _dark_for_all(self, sources: Sequence[str], last: int, least: int) -> Bools:
         dark = np.ones(self.days, dtype=np.bool_)
         for source in sources:
             one = np.zeros(self.days, dtype=np.bool_)
-            _set_spans(one, self.closing.outages.get(source, ()), last)
+            _set_spans(one, self._outages(source, least), last)
             dark &= one
         return dark
+
+    def _outages(self, source: str, least: int) -> Iterable[tuple[int, int]]:
+        """Return spans of at least so many days on which a source sent nothing for anybody."""
+        spans = self.closing.outages.get(source, ())
+        if least == 1:
+            return spans
+        # What reaches back to the first day may have begun before it, or before the source.
+        first = self.closing.day - self.days + 1
+        return [span for span in spans if span[1] - span[0] >= least - 1 or span[0] <= first]
+
+
+def outage_days(row: Row) -> int:
+    """Return how many days running without anything for anybody are an outage to a row."""
+    return RARE_OUTAGE_DAYS if row.object in COUNTED else 1
+
+
+def _began(row: Row) -> int:
+    """Return the first day on which a row is known."""
+    lines = row.lines
+    first = lines[0].start if len(lines) == 1 else min(line.start for line in lines)
+    if row.object not in COUNTED:
+        return first
+    # No ticket yet is none, not an unknown number.
+    known = row.account.facts
+    if known.profile.started_on is not None:
+        first = min(first, calendars.to_day(known.profile.started_on))
+    return min(first, *(line.start for line in known.buckets.lines.values()))
 
 
 def _set_spans(masked: Bools, spans: Iterable[tuple[int, int]], last: int) -> None:
@@ -155,21 +204,34 @@ def _set_spans(masked: Bools, spans: Iterable[tuple[int, int]], last: int) -> No
             masked[max(begin - first, 0) : end - first + 1] = True
 
 
-def _fill(counts: NDArray[np.float64], line: Line, first: int) -> None:
-    """Add a line's thousandths to the days that begin with `first`."""
-    begin = max(line.first, first)
-    end = min(line.end, first + len(counts))
-    if begin < end:
-        values = np.frombuffer(line.values, dtype=np.int64)
-        counts[begin - first : end - first] += values[begin - line.first : end - line.first]
+def _array(dtype: type[S], rows: Iterable[Any], shape: tuple[int, int]) -> NDArray[S]:
+    """Return rows that are buffers as one array, which may be written to."""
+    return np.frombuffer(bytearray(b"".join(rows)), dtype=dtype).reshape(shape)
 
 
-def _fill_swings(swings: Floats, line: Line, last: int) -> None:
-    """Put the swing taken k weeks before the judged day into column k."""
-    if not line.swings:
-        return
+def _counts(row: Row, first: int, days: int) -> "array[int] | bytes":
+    """Return the thousandths of the days that begin with `first`, all lines added up."""
+    one, *others = row.lines
+    found = one.window(first, first + days)
+    if not others:
+        return found
+    sums = np.frombuffer(found, dtype=np.int64)
+    for line in others:
+        sums = sums + np.frombuffer(line.window(first, first + days), dtype=np.int64)
+    return sums.tobytes()
+
+
+_UNKNOWN: Final = array("d", [float("nan")] * SWING_WEEKS).tobytes()
+_WIDTH: Final = 8
+
+
+def _swings(row: Row, last: int) -> bytes:
+    """Return the swings, the newest last: that of k weeks before the judged day stands k before."""
+    line = row.lines[0]
+    if len(row.lines) > 1 or not line.swings:
+        return _UNKNOWN
     newest = (last - (line.week * 7 + 3)) // 7
-    for place, value in enumerate(reversed(line.swings)):
-        column = newest + place
-        if 0 <= column < SWING_WEEKS:
-            swings[column] = value
+    known = line.swings.tobytes()
+    if newest < 0:
+        known, newest = known[: _WIDTH * newest], 0
+    return (_UNKNOWN + known + _UNKNOWN[: _WIDTH * newest])[-len(_UNKNOWN) :]

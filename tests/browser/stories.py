@@ -257,7 +257,8 @@ def summary_of(story: Story, now: datetime) -> AccountSummary:
         last_event_at=(now - timedelta(minutes=abs(hash_of(story.name)) % 300)).replace(
             minute=0, second=0, microsecond=0
         ),
-        states={story.metric: "known"},
+        states={"@people": "ok", story.metric: "ok", "exports": "too_little_volume"},
+        least={"@people": 27, story.metric: 22, "exports": 71},
         open_alerts=1 if story.rule else 0,
     )
 

@@ -47,6 +47,25 @@ def test_an_alert_is_followed_to_its_account_and_back(page: Page) -> None:
     expect(page).to_have_url(re.compile(r"/$"))
 
 
+def test_the_page_of_an_account_says_what_is_watched_and_what_it_could_show(page: Page) -> None:
+    page.goto("/accounts/acct_northwind")
+
+    rows = page.get_by_role("table", name="What is watched").locator("tbody tr")
+    assert [one.inner_text().split("\t") for one in rows.all()] == [
+        ["Active people", "judged at the end of each day", "27 % in four weeks"],
+        ["api_calls", "judged at the end of each day", "22 % in four weeks"],
+        [
+            "exports",
+            "too little volume to tell, but for the largest falls",
+            "too little volume to tell",
+        ],
+    ]
+    card = page.locator(".alert").first
+    expect(card).to_contain_text("Compared with")
+    expect(card).to_contain_text("Smallest fall told")
+    expect(card).to_contain_text("nine days of ten lie here")
+
+
 def test_the_chart_reads_out_the_day_under_the_pointer_and_has_a_table(page: Page) -> None:
     page.goto("/accounts/acct_northwind")
     plot = page.locator(".plot canvas").first

@@ -44,6 +44,12 @@ severity = "medium"
 play = "call"
 """
 
+METRICS = """\
+[feature.exports]
+core = true
+[feature.search]
+"""
+
 DIRECTORY = """\
 [person.ana]
 name = "Ana Lima"
@@ -75,6 +81,7 @@ def write(
     (company / "secret").write_text(SECRET)
     (company / "company.toml").write_text(ROUTING + COMPANY)
     (company / "rules.toml").write_text(rules)
+    (company / "metrics.toml").write_text(METRICS)
     (company / "directory.toml").write_text(DIRECTORY)
     (company / "inputs.toml").write_text(
         "\n".join(

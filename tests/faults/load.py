@@ -122,6 +122,9 @@ def usage(load: Load) -> Made:
     data["quantity"] = rng.randrange(1, 12) / 2
     if rng.random() < 0.7:
         data["person"] = load.person
+    if rng.random() < 0.2:
+        # The last one is not tracked.
+        data["feature"] = rng.choice(["exports", "search", "dump"])
     yield load.way(), load.event("usage.recorded", load.account, data)
 
 
@@ -154,6 +157,7 @@ def profile(load: Load) -> Made:
         {"segment": rng.choice(["small", "large"])},
         {"arr": rng.randrange(1000, 9000) * 100, "currency": "EUR"},
         {"name": f"Name {rng.randrange(100)}", "country": "PT"},
+        {"seats": rng.choice([None, *range(1, 400)])},
     ]
     yield load.way(), load.event("account.updated", load.account, rng.choice(choices))
 
@@ -181,15 +185,35 @@ def contact(load: Load) -> Made:
 
 
 def ticket(load: Load) -> Made:
-    """A ticket is opened or closed."""
-    id = f"t{load.rng.randrange(200)}"
-    if load.rng.random() < 0.5:
+    """A ticket is opened or closed, or told again: late, more urgent, or of days before."""
+    rng, account = load.rng, load.account
+    data: Event = {"ticket": f"t{rng.randrange(8)}"}
+    if rng.random() < 0.2:
+        yield load.way(), load.event("ticket.closed", account, data)
+        return
+    priority = rng.choice([None, 1, 2, 3, 4])
+    ago = timedelta(hours=rng.choice([0, 0, 0, 2, 26, 50, 200]))
+    told = data if priority is None else data | {"priority": priority}
+    yield load.way(), load.event("ticket.opened", account, told, ago)
+
+
+def contract(load: Load) -> Made:
+    """A contract is signed, or ends."""
+    rng, today = load.rng, load.now.date()
+    data: Event = {"contract": f"c{rng.randrange(3)}"}
+    if rng.random() < 0.3:
+        ended = today + timedelta(days=rng.randrange(-20, 20))
         yield (
             load.way(),
-            load.event("ticket.opened", load.account, {"ticket": id, "priority": 2}),
+            load.event("contract.ended", load.account, data | {"ended_on": f"{ended}"}),
         )
-    else:
-        yield load.way(), load.event("ticket.closed", load.account, {"ticket": id})
+        return
+    start = today - timedelta(days=rng.randrange(100))
+    data |= {"lines": [], "currency": "EUR", "start_on": f"{start}"}
+    data["end_on"] = f"{start + timedelta(days=364)}"
+    if rng.random() < 0.8:
+        data["seats"] = rng.randrange(1, 100)
+    yield load.way(), load.event("contract.signed", load.account, data)
 
 
 def stranger(load: Load) -> Made:
@@ -237,7 +261,8 @@ def everybody(load: Load) -> Made:
         day = f"{load.now - timedelta(days=load.rng.randrange(20)):%Y-%m-%d}"
         yield load.way(), load.event("closure.declared", None, {"from": day, "to": day})
     else:
-        data = {"feature": "exports", "change": "limited"}
+        data = {"feature": load.rng.choice(["exports", "search"])}
+        data["change"] = load.rng.choice(["limited", "released", "retired"])
         yield load.way(), load.event("product.changed", None, data)
 
 
@@ -259,6 +284,7 @@ KINDS: dict[str, Kind] = {
         charge,
         contact,
         ticket,
+        contract,
         stranger,
         joined,
         touch,
@@ -278,7 +304,8 @@ WEIGHTS: dict[str, float] = {
     "payments": 1,
     "charge": 1,
     "contact": 1,
-    "ticket": 2,
+    "ticket": 4,
+    "contract": 0.5,
     "stranger": 4,
     "joined": 1,
     "touch": 1,

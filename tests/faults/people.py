@@ -135,7 +135,7 @@ class People:
             {"type": "snooze", "until": until.isoformat()},
             {"type": "resolve", "outcome": "saved", "note": "stays"},
             {"type": "reopen"},
-            {"type": "feedback", "verdict": "useful"},
+            {"type": "feedback", "verdict": self.rng.choice(["useful", "false_alarm"])},
         ]
         body = self.rng.choice(choices)
         if body["type"] == "feedback":
@@ -176,7 +176,9 @@ class People:
     async def _said(self, account: str, verdicts: dict[str, str]) -> list[str]:
         """Return comments of an account that its page shows not once."""
         page = await ask(self.world, f"/api/v1/accounts/{account}")
-        timeline = page.body["timeline"] if page.status == 200 else []
+        if page.status != 200:
+            return [f"the page of {account} was answered {page.status}: {page.body}"]
+        timeline = page.body["timeline"]
         shown = Counter(one["text"] for one in timeline if one["type"] == "case.commented")
         wanted = [
             body["text"]
@@ -184,7 +186,7 @@ class People:
             if where == account and body["type"] == "comment" and verdicts[id] == "applied"
         ]
         return [
-            f"{text!r} on {account} is shown {shown[text]} times"
+            f"{text!r} on {account} is shown {shown[text]} times among {len(timeline)} lines"
             for text in wanted
             if shown[text] != 1
         ]

@@ -2,12 +2,15 @@
 
 import asyncio
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
 import msgspec
 
 from schemas import topics
+from schemas.envelope import Entry
+from tests.faults import oracle
 from tests.faults.logs import Group, Tail, tail
 from tests.faults.scenario import NotExact
 from tests.platform import eventually
@@ -70,15 +73,7 @@ async def rest(world: "World", within: float = 60.0) -> None:
     if world.replicas("ingest"):
         await _drain_input(world, within)
         await _end(world, "ingest")
-    async with (
-        tail(world.kafka, world.topic(topics.EVENTS), world.partitions) as events,
-        tail(world.kafka, world.topic(topics.STATE), world.partitions, committed=True) as state,
-    ):
-        await eventually(
-            lambda: _all_folded(world, events, state),
-            within=within,
-            what="a snapshot of the log up to its end",
-        )
+    await _fold(world, within)
     samples = await scrape(world, "detector")
     world.replayed = sum(
         round(one.value) for one in samples if one.name == "ebbwatch_replayed_total"
@@ -90,6 +85,38 @@ async def rest(world: "World", within: float = 60.0) -> None:
                 lambda: _all_delivered(world, log), within=within, what="every notice answered for"
             )
             await eventually(lambda: _shown(world), within=within, what="the view to be whole")
+            votes = {
+                number: [
+                    one for one in mine if one.origin and one.origin.offset >= world.votes_from
+                ]
+                for number, mine in oracle.recount_desk(log.log).votes.items()
+            }
+        if any(votes.values()):
+            await _hand_on(world, votes, within)
+            await _fold(world, within)
+
+
+async def _fold(world: "World", within: float) -> None:
+    async with (
+        tail(world.kafka, world.topic(topics.EVENTS), world.partitions) as events,
+        tail(world.kafka, world.topic(topics.STATE), world.partitions, committed=True) as state,
+    ):
+        await eventually(
+            lambda: _all_folded(world, events, state),
+            within=within,
+            what="a snapshot of the log up to its end",
+        )
+
+
+async def _hand_on(world: "World", votes: Mapping[int, Sequence[Entry]], within: float) -> None:
+    """Wait until people's feedback has come from the desk to the detector's log."""
+    async with tail(world.kafka, world.topic(topics.EVENTS), world.partitions) as events:
+
+        async def handed_on() -> bool:
+            await events.catch_up()
+            return not list(oracle.votes(votes, events.log))
+
+        await eventually(handed_on, within=within, what="people's feedback in the log")
 
 
 async def _drain_input(world: "World", within: float) -> None:

@@ -56,7 +56,7 @@ async def verify(world: "World") -> None:
         *_supply(world, events, records),
         *oracle.differences(expected, actual),
         *_due(world, alerts),
-        *_desk(world, alerts),
+        *_desk(world, alerts, events),
     ]
     if found:
         raise NotExact(found)
@@ -141,12 +141,17 @@ def _due(world: "World", alerts: Log) -> Iterator[str]:
             yield f"{account} failed to pay twice and got {raised[account]} alerts instead of one"
 
 
-def _desk(world: "World", alerts: Log) -> list[str]:
-    """Return where cases, notices and webhooks are other than the alert log says."""
+def _desk(world: "World", alerts: Log, events: Log) -> list[str]:
+    """Return where cases, notices, webhooks and feedback are other than the alert log says."""
     if not any(name.startswith("alerts-") for name in world.keepers):
         return []
     arrived = [
         oracle.Arrived(one.id, one.body, 200 <= one.status < 300) for one in world.receiver.arrivals
     ]
     cases = world.cases if world.redis is not None else None
-    return oracle.desk_differences(oracle.recount_desk(alerts), cases, arrived, frozenset({HOOK}))
+    desk = oracle.recount_desk(alerts)
+    found = oracle.desk_differences(desk, cases, arrived, frozenset({HOOK}))
+    votes = sum(map(len, desk.votes.values()))
+    if votes:
+        world.told["votes"] = votes
+    return [*found, *oracle.votes(desk.votes, events)]

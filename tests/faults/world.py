@@ -74,6 +74,8 @@ class World:
         hooks: Webhook channels by name, as the next `configure` writes them.
         horizon: Ids that the detector remembers per channel; None for more than any run has.
         due: Accounts that must have got one alert `payment-failed`, whatever happens.
+        votes_from: Offset of the alert log from which on feedback is handed on to the detector; an
+            earlier version of the desk kept it to itself.
         key: API key of every source.
         rules: Number and content of the rule set in force.
         told: What is worth telling of the run once it is verified, by name.
@@ -111,6 +113,7 @@ class World:
         self.only_fed = True
         self.horizon: int | None = None
         self.due: list[str] = []
+        self.votes_from = 0
         self.key = ""
         self.rules = (0, "")
         self.replayed = 0

@@ -92,7 +92,7 @@ async def test_what_is_applied_is_in_force_and_what_is_taken_out_is_gone(
     assert (code, said) == (
         0,
         [
-            "rule set 1 is in force: 10 rules (1 in shadow), 2 people, 1 channel",
+            "rule set 1 is in force: 19 rules (3 in shadow), 2 people, 1 channel",
             "people: 2 written (ana, kim)",
             "channels: 1 written (crm)",
             "routing: written",

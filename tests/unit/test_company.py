@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.config import Input, MetricFlags
+from schemas.config import FeatureFlags, Input, MetricFlags
 from services.company import Company, read_company, shipped
 from services.company_files import Problem
+from services.detector.primitives import PRIMITIVES
 
 FORMATS = ("cloudevents", "segment")
 
@@ -227,11 +228,24 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "rules.toml:6: there is no key colour; known are clear, evidence, metric, ratio",
         "rules.toml:14: usage.1.each: Input should be greater than or equal to 0 (it is -1)",
         "rules.toml:34: usage.1.each: Input should be greater than or equal to 0 (it is -1)",
-        "rules.toml:45: primitive 'dorp' is unknown; known are change, deadline, drop, silence, "
-        "stop",
+        f"rules.toml:45: primitive 'dorp' is unknown; known are {', '.join(sorted(PRIMITIVES))}",
         "rules.toml:54: usage.1.each: Input should be greater than or equal to 0 (it is -1)",
         f"rules.toml:62: rule 'nobody' is unknown; known are {with_ours}",
     ]
+
+
+def test_tracked_features_travel_with_the_rule_set(tmp_path: Path) -> None:
+    told = '[feature.export]\ncore = true\n\n[feature."data import"]\n'
+    found = read_company(folder(tmp_path, metrics=told), FORMATS)
+    assert isinstance(found, Company)
+    expected = {"export": FeatureFlags(core=True), "data import": FeatureFlags()}
+    assert found.content.features == expected
+
+
+def test_more_features_than_can_be_tracked_are_refused(tmp_path: Path) -> None:
+    told = "".join(f"[feature.f{n}]\n" for n in range(21))
+    (said,) = problems(folder(tmp_path, metrics=told))
+    assert said.startswith("metrics.toml:1: feature: Dictionary should have at most 20 items")
 
 
 def test_an_id_stands_once(tmp_path: Path) -> None:

@@ -24,10 +24,11 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import uuid5
 
+from schemas import envelope
 from schemas.alerts import AlertRecord
-from schemas.cases import Act, CaseReopened, LogRecord
+from schemas.cases import Act, CaseReopened, FeedbackRecord, LogRecord
 from schemas.rejects import Reject
-from services.alerts.cases import ledger
+from services.alerts.cases import ledger, returned
 from services.alerts.cases.case import Answer, Case, Place
 from services.alerts.cases.fold import Effect, fold
 from services.alerts.cases.ledger import Ledger
@@ -70,6 +71,7 @@ class Partition:
         counts: What happened since the start, by (what, labels...); for metrics.
         failures: Records whose fold raised; whoever logs them empties the list.
         rejects: Records that could not be read; whoever writes them empties the list.
+        returned: Entries that the detector is to get; whoever sends them empties the list.
     """
 
     def __init__(self, number: int, ledger: Ledger, cases: dict[str, Case]) -> None:
@@ -79,6 +81,7 @@ class Partition:
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.failures: list[Failure] = []
         self.rejects: list[Reject] = []
+        self.returned: list[envelope.Entry] = []
         self._ledger = ledger
         self._pending: dict[str, bytes | None] = {}
         self._weight = 0
@@ -189,9 +192,9 @@ class Partition:
     def cut(self) -> list[tuple[str, bytes | None]]:
         """Return what changed since the last cut with the ledger, and begin anew; nothing awaits.
 
-        The caller takes `rejects` in the same moment, and writes it all in one transaction. If that
-        fails, the partition's memory is ahead of its snapshot for good, and only a new load may go
-        on.
+        The caller takes `rejects` and `returned` in the same moment, sends these, and writes all
+        else in one transaction after they are acknowledged. If that fails, the partition's memory
+        is ahead of its snapshot for good, and only a new load may go on.
         """
         written = [*self._pending.items(), (ledger.KEY, self._ledger.encode())]
         self._pending = {}
@@ -265,6 +268,9 @@ class Partition:
         self._weight += sum(len(key) + len(raw or b"") for key, raw in written.items())
         self.cases[key] = case
         self._note(case, before, effect, type_)
+        if isinstance(record, FeedbackRecord) and effect.fresh and effect.changed:
+            rule = case.standings[record.alert_id].first.rule
+            self.returned.append(returned.feedback(record, rule, self.number, at))
 
     def _turned_away(self, record: LogRecord, known: Case | None) -> bool:
         """Tell whether a record that needs a case has none, or had none when it came first."""

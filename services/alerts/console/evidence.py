@@ -158,6 +158,20 @@ def _change(because: Because, key: str) -> str:
     return _signed(ratio - 1) if isinstance(ratio, int | float) else ""
 
 
+def _other_window(because: Because, key: str) -> str:
+    """Tell the second of the two windows that a fall is looked for in."""
+    return _change(because, key) if because.get(key) != because.get("ratio") else ""
+
+
+def _before(because: Because, key: str) -> str:
+    history = because.get(key)
+    if not isinstance(history, Mapping):
+        return ""
+    last, votes = history.get("last_alert"), history.get("false_alarm_votes")
+    told = [f"the last one on {_day(history, 'last_alert')}"] if last else ["none"]
+    return "; ".join(told + ([f"called false {counted(int(votes), 'time')}"] if votes else []))
+
+
 def _range(because: Because, key: str) -> str:
     low, high = because.get(key) or (None, None)
     if low is None or high is None:
@@ -220,6 +234,7 @@ _KNOWN: Final[tuple[_Row, ...]] = (
     ("observed", "Observed", _quantity, "in the window"),
     ("expected", "Usual", _quantity, "for these weekdays, of this customer"),
     ("ratio", "Change", _change, "observed against usual"),
+    ("ratio_28", "Change in 28 days", _other_window, "where the rule looked at fewer"),
     ("ratio_interval90", "90 % range", _range, "where the true change lies, nine times of ten"),
     ("since_estimate", "Since about", _day, ""),
     ("window", "Window", _span, ""),
@@ -231,6 +246,7 @@ _KNOWN: Final[tuple[_Row, ...]] = (
     ("calendar_days_silent", "Calendar days silent", _other, ""),
     ("limit", "Days allowed", _other, "of silence, for what this customer's rhythm was"),
     ("metrics", "Metrics", _listed, ""),
+    ("history", "Before", _before, "alerts of this rule for this customer"),
 )
 """Key of the evidence, name, how it is told, note (detection.md §7)."""
 
@@ -246,7 +262,7 @@ _STATISTICS: Final[tuple[_Row, ...]] = (
 _ELSEWHERE: Final = frozenset(
     {
         "headline", "text", "title", "play", "weekly", "usual_week", "masked_days",
-        "thresholds_in_force", "computed_from", "ratio_28",
+        "thresholds_in_force", "computed_from",
     }
 )  # fmt: skip
 """Keys that stand elsewhere on the page, or that others are computed from."""

@@ -28,6 +28,19 @@ VERDICTS: Final[Mapping[Verdict, str]] = {
     "known": "Known already",
     "too_late": "Too late",
 }
+DATA_STATES: Final[Mapping[str, str]] = {
+    "ok": "judged at the end of each day",
+    "warming_up": "learning: 112 days with this customer are needed first",
+    "holiday": "waits: too few ordinary days in the last four weeks",
+    "too_little_volume": "too little volume to tell, but for the largest falls",
+    "no_data": "no data from its source: nothing is judged, nothing clears",
+}
+_LINES: Final[Mapping[str, str]] = {
+    "@people": "Active people",
+    "@tickets": "Tickets",
+    "@tickets_high": "Urgent tickets",
+}
+_FEATURE: Final = "@feature:"
 _BEGINS: Final = re.compile(r"(?<![\w@.-])")
 _ENDS: Final = re.compile(r"(?![\w@-])")
 _TURNS: Final = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
@@ -80,6 +93,26 @@ def named(person: str | None) -> bool:
     (True, False, False, False)
     """
     return person not in (None, "", SOMEONE, RESERVED)
+
+
+def data_state(state: str) -> str:
+    """Return whether a metric can be judged, for somebody who asks why there is no alert.
+
+    >>> data_state("warming_up"), data_state("of_a_newer_version")
+    ('learning: 112 days with this customer are needed first', 'of a newer version')
+    """
+    return DATA_STATES.get(state) or state.replace("_", " ")
+
+
+def metric(name: str) -> str:
+    """Return how a metric is called on a page; our own lines have names that nobody else can give.
+
+    >>> metric("api_calls"), metric("@people"), metric("@feature:export")
+    ('api_calls', 'Active people', 'Feature export')
+    """
+    if name.startswith(_FEATURE):
+        return f"Feature {name.removeprefix(_FEATURE)}"
+    return _LINES.get(name, name)
 
 
 def due(on: date, today: date) -> str:

@@ -6,7 +6,7 @@ Every number in a text stands in the record that it explains, rounded to what sa
 from collections.abc import Callable
 from typing import NamedTuple
 
-from services.detector.explanation import facts, usage
+from services.detector.explanation import facts, features, growth, many, seats, tickets, usage
 from services.detector.explanation.words import Because
 from services.wording import capital
 
@@ -22,9 +22,19 @@ class _Teller(NamedTuple):
 
 _TELLERS = (
     _Teller("usage_drop", "lasting", usage.fell_line, usage.fell),
+    _Teller("usage_drop", "median_level", growth.fast_line, growth.fast),
+    _Teller("usage_drop", "slope", growth.slow_line, growth.slow),
     _Teller("usage_drop", "observed", usage.stopped_line, usage.stopped),
     _Teller("silence", "days_silent", usage.silent_line, usage.silent),
     _Teller("policy_silence", "days_silent", usage.silent_line, usage.silent),
+    _Teller("ticket_spike", "calm_count", tickets.spike_line, tickets.spike),
+    _Teller("spike", "calm_count", tickets.spike_line, tickets.spike),
+    _Teller("expansion", "ratio", growth.rose_line, growth.rose),
+    _Teller("feature_abandoned", "account_ratio", features.abandoned_line, features.abandoned),
+    _Teller("breadth", "usual", features.narrower_line, features.narrower),
+    _Teller("seat_utilisation", "seats", seats.seats_line, seats.seats),
+    _Teller("seat_expansion", "seats", seats.seats_line, seats.seats),
+    _Teller("incident", "ordinary_share", many.incident_line, many.incident),
     _Teller("change", "payment", facts.payment_line, facts.payment),
     _Teller("change", "successor", facts.left_line, facts.left),
     _Teller("change", "admins", facts.admins_line, facts.admins),
@@ -58,7 +68,17 @@ def explain(kind: str, object_: str, because: Because) -> str:
 
     Source: detection.md §7.
     """
-    return " ".join(_teller(kind, because).sentences(object_, because))
+    told = _teller(kind, because).sentences(object_, because)
+    return " ".join([*told, *many.peers(because), *_votes(because)])
+
+
+def _votes(because: Because) -> list[str]:
+    """Say what people thought of earlier alerts like it: whoever reads it shall know."""
+    votes = because.get("history", {}).get("false_alarm_votes", 0)
+    if not votes:
+        return []
+    times = {1: "once", 2: "twice"}.get(votes, f"{votes} times")
+    return [f"Earlier alerts of this rule for this customer were called false {times}."]
 
 
 def _teller(kind: str, because: Because) -> _Teller:

@@ -9,18 +9,19 @@ def fell_line(metric: str, because: Because) -> str:
     """Return the line of `drop`."""
     days = words.length(because["window"])
     if _recovered(because):
-        return _back(metric)
+        return words.back(metric)
     word = "fell" if because["ratio"] < 1 else "rose"
-    return f"{_usage(metric)} {word} {percent(abs(because['ratio'] - 1))} in {days} days"
+    return f"{words.usage(metric)} {word} {percent(abs(because['ratio'] - 1))} in {days} days"
 
 
 def fell(metric: str, because: Because) -> list[str]:
     """Return the sentences of `drop`."""
     window = because["window"]
     sentences = [
-        f"{_total(metric)} {quantity(because['observed'])} in the {words.length(window)} days to "
-        f"{words.day(window['to'])}; {quantity(because['expected'])} would be usual for these "
-        f"weekdays ({_change(because)})."
+        f"{words.total(metric)} {quantity(because['observed'])} in the "
+        f"{words.length(window)} days to {words.day(window['to'])}; "
+        f"{quantity(because['expected'])} would be usual for these "
+        f"weekdays ({words.change(because)})."
     ]
     if _recovered(because):
         sentences.append("That is near the usual level again.")
@@ -29,25 +30,28 @@ def fell(metric: str, because: Because) -> list[str]:
             f"A lasting fall since about {words.day(because['since_estimate'])} explains that far "
             "better than a dip of two weeks."
         )
-    return [*sentences, *words.left_out(because), *_swings(because)]
+    left_out = words.left_out(because)
+    return [*sentences, *words.features(because), *left_out, *_swings(because)]
 
 
 def stopped_line(metric: str, because: Because) -> str:
     """Return the line of `stop`."""
     if _recovered(because):
-        return _back(metric)
+        return words.back(metric)
     days = counted(because["window"]["days_used"], "day")
     usual = f"{quantity(because['expected'])} would be usual"
     if not because["observed"]:
-        return f"{_usage(metric)} stopped: nothing in {days}, {usual}"
-    return f"{_usage(metric)} all but stopped: {quantity(because['observed'])} in {days}, {usual}"
+        return f"{words.usage(metric)} stopped: nothing in {days}, {usual}"
+    return (
+        f"{words.usage(metric)} all but stopped: {quantity(because['observed'])} in {days}, {usual}"
+    )
 
 
 def stopped(metric: str, because: Because) -> list[str]:
     """Return the sentences of `stop`."""
     window = because["window"]
     sentences = [
-        f"{_total(metric)} {quantity(because['observed'])} in the last "
+        f"{words.total(metric)} {quantity(because['observed'])} in the last "
         f"{counted(window['days_used'], 'judged day')}, {words.days(window)}; "
         f"{quantity(because['expected'])} would be usual for these weekdays."
     ]
@@ -58,36 +62,7 @@ def stopped(metric: str, because: Because) -> list[str]:
             "This customer's own ups and downs do not explain that "
             f"(limit: {percent(because['thresholds_in_force']['ratio'])} of what is usual)."
         )
-    return [*sentences, *words.left_out(because)]
-
-
-def _back(metric: str) -> str:
-    verb = "are back near their" if metric == "@people" else "is back near its"
-    return f"{_usage(metric)} {verb} usual level"
-
-
-def _usage(metric: str) -> str:
-    if metric == "@people":
-        return "active people"
-    return "usage" if metric == "usage" else f"usage ({metric})"
-
-
-def _total(metric: str) -> str:
-    if metric == "@people":
-        return "Active people, counted once a day, were"
-    return f"{capital(_usage(metric))} was"
-
-
-def _change(because: Because) -> str:
-    told = _signed(because["ratio"] - 1)
-    low, high = because.get("ratio_interval90") or (None, None)
-    if low is None or high is None:
-        return told
-    return f"{told}; 90 % range {_signed(low - 1)} to {_signed(high - 1)}"
-
-
-def _signed(change: float) -> str:
-    return f"{'+' if change > 0 else ''}{percent(change)}"
+    return [*sentences, *words.features(because), *words.left_out(because)]
 
 
 def _recovered(because: Because) -> bool:
@@ -116,7 +91,7 @@ def _swings(because: Because) -> list[str]:
 
 def silent_line(_: str, because: Because) -> str:
     """Return the line of `silence`."""
-    if because["days_silent"] < because["limit"]:
+    if not _silent(because):
         return "activity is back"
     # A date, for the line is read for as long as the alert is open.
     return f"no activity since {words.day(because['last_active'])}"
@@ -124,7 +99,7 @@ def silent_line(_: str, because: Because) -> str:
 
 def silent(object_: str, because: Because) -> list[str]:
     """Return the sentences of `silence`."""
-    if because["days_silent"] < because["limit"]:
+    if not _silent(because):
         active = counted(because["active_days_of_last_14"], "day")
         last = words.day(because["last_active"])
         return [f"Activity is back: {active} of the last 14, most recently on {last}."]
@@ -136,11 +111,23 @@ def silent(object_: str, because: Because) -> list[str]:
     return [f"{line}; on {on} that was {days}.", *left_out, _limit(because)]
 
 
+def _silent(because: Because) -> bool:
+    """Tell whether it has been too long; earlier evidence has no word for it."""
+    return bool(because.get("silent_too_long", because["days_silent"] >= because["limit"]))
+
+
 def _limit(because: Because) -> str:
-    limit = counted(because["limit"], "day")
-    if because["thresholds_in_force"]["days"] is not None:
+    limit, limits = counted(because["limit"], "day"), because["thresholds_in_force"]
+    if limits["days"] is not None:
         return f"Your rule's limit is {limit}."
-    return (
-        f"Until then this customer was active on {because['active_days_of_56']} of 56 days; "
-        f"our limit for that rhythm is {limit}."
-    )
+    if not because.get("rhythm_known", True):
+        days = counted(because["active_days"], "day")
+        return f"It was active on {days} only, too few to know its rhythm; our limit is {limit}."
+    rhythm = f"Until then this customer was active on {because['active_days_of_56']} of 56 days"
+    weeks = because.get("weeks")
+    if weeks:
+        rhythm += f" and in {because['active_weeks']} of {counted(weeks, 'week')}"
+    if because.get("p_alive") is not None and because["p_alive"] < limits["alive"]:
+        likely = percent(because["p_alive"])
+        return f"{rhythm}; of customers like it {likely} come back after that."
+    return f"{rhythm}; our limit for that rhythm is {limit}."

@@ -6,9 +6,12 @@ from itertools import pairwise
 from typing import Any
 
 from services import wording
-from services.wording import listed
+from services.wording import capital, listed, percent, quantity
 
 Because = Mapping[str, Any]
+
+FEATURE = "@feature:"
+"""Prefix of an object that is a tracked feature."""
 
 MASKED_SPANS = 4
 """Stretches of left-out days that a paragraph names; of more it says how many days they are."""
@@ -60,3 +63,51 @@ def _spans(masked: Sequence[tuple[date, str]]) -> Iterable[tuple[date, date, str
 
 def _span(first: date, last: date, reason: str) -> str:
     return wording.days(first, last) + (f" ({reason})" if reason else "")
+
+
+def usage(metric: str) -> str:
+    """Return what a metric counts, as it stands inside of a sentence."""
+    if metric == "@people":
+        return "active people"
+    if metric.startswith(FEATURE):
+        return f"use of feature {metric.removeprefix(FEATURE)}"
+    return "usage" if metric == "usage" else f"usage ({metric})"
+
+
+def total(metric: str) -> str:
+    """Return how a sentence about the sum of a metric begins."""
+    if metric == "@people":
+        return "Active people, counted once a day, were"
+    return f"{capital(usage(metric))} was"
+
+
+def back(metric: str) -> str:
+    """Return the line of a metric that is what it was."""
+    verb = "are back near their" if metric == "@people" else "is back near its"
+    return f"{usage(metric)} {verb} usual level"
+
+
+def change(because: Because) -> str:
+    """Return by how much a ratio differs from 1, with its range where that is bounded."""
+    told = signed(because["ratio"] - 1)
+    low, high = because.get("ratio_interval90") or (None, None)
+    if low is None or high is None:
+        return told
+    return f"{told}; 90 % range {signed(low - 1)} to {signed(high - 1)}"
+
+
+def signed(change: float) -> str:
+    """Return a change in percent with its sign."""
+    return f"{'+' if change > 0 else ''}{percent(change)}"
+
+
+def features(because: Because) -> list[str]:
+    """Say which tracked features fell most, where the evidence knows it."""
+    worst = because.get("features")
+    if not worst:
+        return []
+    told = [
+        f"{one['feature']} ({quantity(one['observed'])} of {quantity(one['expected'])} usual)"
+        for one in worst
+    ]
+    return [f"In 28 days these features fell most: {listed(told)}."]

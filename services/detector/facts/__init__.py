@@ -14,10 +14,13 @@ from schemas.envelope import Entry
 from schemas.events import Fields
 from services.detector.facts.buckets import Buckets
 from services.detector.facts.contacts import Contacts
+from services.detector.facts.feedback import Feedback
 from services.detector.facts.moment import Moment, Step
 from services.detector.facts.payments import Payments
 from services.detector.facts.people import People
 from services.detector.facts.profile import Profile
+from services.detector.facts.seats import Seats
+from services.detector.facts.tickets import Tickets
 from services.detector.facts.usage import Usage
 
 
@@ -28,6 +31,9 @@ class Families(msgspec.Struct, kw_only=True):
     usage: Usage = msgspec.field(default_factory=Usage)
     contacts: Contacts = msgspec.field(default_factory=Contacts)
     payments: Payments = msgspec.field(default_factory=Payments)
+    feedback: Feedback = msgspec.field(default_factory=Feedback)
+    tickets: Tickets = msgspec.field(default_factory=Tickets)
+    seats: Seats = msgspec.field(default_factory=Seats)
 
 
 KEPT: tuple[str, ...] = Families.__struct_fields__

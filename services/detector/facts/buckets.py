@@ -24,6 +24,10 @@ CORRECTION_DAYS = 28
 """How far back an open alert is judged again when late data correct its days."""
 PEOPLE = "@people"
 """The line that counts distinct active people; no metric of a producer can have this name."""
+FEATURE = "@feature:"
+"""Prefix of the lines of tracked features; the feature's name follows."""
+TICKETS, TICKETS_HIGH = "@tickets", "@tickets_high"
+"""The lines that count tickets opened, and those of them of priority 1 and 2."""
 
 
 def block_of(day: int) -> int:
@@ -97,6 +101,17 @@ class Line:
         before = [0] * min(max(self.first - first, 0), end - first)
         return before + inside + [0] * (end - first - len(before) - len(inside))
 
+    def window(self, first: int, end: int) -> "array[int]":
+        """Return what `span` returns, as an array."""
+        begin, stop = first - self.first, end - self.first
+        inside = self.values[max(begin, 0) : max(stop, 0)]
+        if len(inside) == end - first:
+            return inside
+        before = array("q", bytes(8 * min(max(-begin, 0), end - first)))
+        before.extend(inside)
+        before.frombytes(bytes(8 * (end - first - len(before))))
+        return before
+
     def trim(self, oldest: int) -> list[int]:
         """Forget whole blocks before a day; return their first days."""
         gone = list(range(self.first, min(block_of(oldest), self.end), BLOCK_DAYS))
@@ -164,7 +179,8 @@ class Buckets:
             return TOO_LATE
         line = self.lines.get(metric)
         if line is None:
-            full = len(self.lines) >= LINE_LIMIT and metric != PEOPLE
+            named = sum(not name.startswith("@") for name in self.lines)
+            full = named >= LINE_LIMIT and not metric.startswith("@")
             return "too_many_metrics" if full else None
         return "sum_too_large" if line.at(day) + amount > SUM_LIMIT else None
 
@@ -209,8 +225,10 @@ class Buckets:
 
     def trim(self, oldest: int) -> None:
         """Forget whole blocks before the first day that a rule in force can still ask for."""
+        kept = block_of(oldest)
         for line in self.lines.values():
-            self.stale.update(line.trim(oldest))
+            if line.first < kept:
+                self.stale.update(line.trim(oldest))
 
     def settle(self, judged: int) -> None:
         """Move blocks that no longer change into cold records.

@@ -1,6 +1,6 @@
 """When, for the account, an entry is folded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import msgspec
 
@@ -21,6 +21,7 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
         oldest: The first day that buckets keep.
         source: The event's source.
         buckets: The account's day buckets.
+        features: Names of the features whose use is kept day by day.
     """
 
     time: int
@@ -30,6 +31,7 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     oldest: int
     source: str
     buckets: Buckets
+    features: Container[str] = ()
 
     def refusal(self, metric: str, amount: int) -> str | None:
         """Return why thousandths cannot be added to the day's bucket of a metric, or None."""

@@ -55,6 +55,20 @@ def active_days(packed: int, day: int, days: int) -> int:
     return (mask & ((1 << max(0, days - ahead)) - 1)).bit_count()
 
 
+def seen_from(packed: int, day: int) -> int:
+    """Return a person's active days up to a day: bit k for the day k days before it, k < 63.
+
+    >>> packed, _ = mark(mark(None, 10)[0], 13)
+    >>> [bin(seen_from(packed, day)) for day in (13, 12, 15)]
+    ['0b1001', '0b100', '0b100100']
+    """
+    last, mask = packed >> SEEN_DAYS, packed & _MASK
+    ahead = day - last
+    if ahead < 0:
+        return mask >> -ahead
+    return mask << ahead & _MASK if ahead < SEEN_DAYS else 0
+
+
 class People:
     """Active people in pages, so that no record grows with the account.
 

@@ -22,6 +22,7 @@ def pick(series: Series, rows: NDArray[np.intp]) -> Series:
         known=series.known[rows],
         swings=series.swings[rows],
         active=series.active[rows],
+        whole=None if series.whole is None else pick(series.whole, rows),
         memo={},
     )
 
@@ -48,7 +49,9 @@ def total(rows: Iterable[Floats]) -> Floats:
 def running(rows: Floats) -> Floats:
     """Return the sums of the first k rows, k = 0 .. all, (rows + 1, accounts)."""
     sums = np.zeros((len(rows) + 1, rows.shape[1]))
-    np.cumsum(rows, axis=0, out=sums[1:])
+    # The same additions as numpy's own, which walks down each column alone.
+    for k, row in enumerate(rows):
+        np.add(sums[k], row, out=sums[k + 1])
     return sums
 
 

@@ -257,3 +257,24 @@ def states(series: Series) -> NDArray[np.str_]:
     code = np.where(base.open_days[LAG] < OPEN_DAYS, "holiday", code)
     result[rows] = np.where(base.days < BASELINE_DAYS, "warming_up", code)
     return result
+
+
+def smallest_drops(series: Series) -> NDArray[np.int64]:
+    """Return the smallest drop that each series would show, as people are told it.
+
+    Args:
+        series: Any number of accounts.
+
+    Returns:
+        Shape (accounts,); whole percent, rounded up, 1..100; 0 where nothing can be said yet.
+
+    Source:
+        detection.md §1, last paragraph.
+    """
+    result = np.zeros(len(series.known), dtype=np.int64)
+    rows, old = learned(series)
+    if len(rows):
+        base = measure(old)
+        percent = np.ceil(100 * settled(detectable(base, drift(old.swings)))).astype(np.int64)
+        result[rows] = np.where(tellable(base), percent, 0)
+    return result

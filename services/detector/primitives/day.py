@@ -38,6 +38,7 @@ class Series:
             NaN where there is none.
         active: Shape (accounts,); days with a count in the account's whole life, at least; those
             that have left `counts` are among them.
+        whole: Row by row what the row is a part of, over the same days, or None.
         memo: What was computed of the arrays, so that primitives share it.
     """
 
@@ -47,6 +48,7 @@ class Series:
     known: Ints
     swings: Floats
     active: Ints
+    whole: "Series | None" = None
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -62,6 +64,8 @@ class Verdicts:
         severity: Shape (accounts,); index into `schemas.alerts.SEVERITIES` where `fires`.
         because: Evidence of one row, plain JSON values (detection.md §7), asked only for rows that
             raise, change or clear an alert.
+        ratio: Shape (accounts,); observed / usual of 28 days, NaN where unknown; None of a
+            primitive that does not compare them.
     """
 
     fires: Bools
@@ -69,6 +73,7 @@ class Verdicts:
     told: Bools
     severity: NDArray[np.int8]
     because: Callable[[int], dict[str, Any]]
+    ratio: Floats | None = None
 
 
 def untold(accounts: int, because: Callable[[int], dict[str, Any]]) -> Verdicts:

@@ -64,6 +64,11 @@ class Deadline:
         return HISTORY_DAYS if params.what == "renewal_checklist" else 1
 
     @staticmethod
+    def is_idle(facts: Facts) -> bool:
+        """Tell whether there is neither a renewal nor a payment method."""
+        return facts.profile.renewal_on is None and not facts.payments.methods
+
+    @staticmethod
     def judge(
         facts: Facts, day: int, states: Mapping[str, str], params: DeadlineParams
     ) -> Sequence[Finding]:
@@ -100,10 +105,11 @@ def _renewal(
 
 
 def _usage_item(states: Mapping[str, str]) -> str:
-    """Usage can be judged: at least one metric has enough data."""
-    if any(state == "ok" for state in states.values()):
+    """Usage can be judged: at least one metric has enough data; tickets are no usage."""
+    usage = [state for name, state in states.items() if not name.startswith("@tickets")]
+    if "ok" in usage:
         return "done"
-    return "no usage data" if not states else "too little usage data"
+    return "no usage data" if not usage else "too little usage data"
 
 
 def _stakeholder_item(facts: Facts, day: int) -> str:

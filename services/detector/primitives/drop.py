@@ -89,14 +89,22 @@ class Drop:
         rows, old = baseline.learned(series)
         if not len(rows):
             return day.untold(len(series.known), lambda row: _because(series, params, row))
-        found = _examine(old, params)
+        # Rules of other metrics often ask the same of the same accounts.
+        key = f"drop {params.ratio} {params.evidence} {params.clear}"
+        found: _Found | None = old.memo.get(key)
+        if found is None:
+            found = old.memo[key] = _examine(old, params)
         fires, clears, told = np.zeros((3, len(series.known)), dtype=np.bool_)
         severity = np.zeros(len(series.known), dtype=np.int8)
         fires[rows] = found.told & found.hits.any(axis=0) & found.lasts
         clears[rows] = found.told & (found.ratio >= params.clear)
         told[rows] = found.told
         severity[rows] = _severity(found.ratio)
-        return Verdicts(fires, clears, told, severity, lambda row: _because(series, params, row))
+        ratio = np.full(len(series.known), np.nan)
+        ratio[rows] = found.ratio
+        return Verdicts(
+            fires, clears, told, severity, lambda row: _because(series, params, row), ratio
+        )
 
 
 def weekly_swing(series: Series) -> Floats:

@@ -43,6 +43,10 @@ class DatePrimitive(Protocol):
         """Return how many days of buckets the condition depends on, by the data states."""
 
     @staticmethod
+    def is_idle(facts: Facts) -> bool:
+        """Tell whether nothing is known that could be found: then `judge` need not be asked."""
+
+    @staticmethod
     def judge(facts: Facts, day: int, states: Mapping[str, str], params: Any) -> Sequence[Finding]:
         """Judge one account; an open object that is not among the findings is over.
 

@@ -20,6 +20,11 @@ def iso(day: int) -> str:
     return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
 
 
+def day_of(iso_date: str) -> int:
+    """Return the day since 1970-01-01 of an ISO date."""
+    return (date.fromisoformat(iso_date) - date(1970, 1, 1)).days
+
+
 def plain(number: Any) -> float | None:
     """Return a number as it stands in a record: a plain float of 6 decimals, `None` for NaN."""
     return None if np.isnan(number) else round(float(number), 6)

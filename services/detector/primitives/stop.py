@@ -82,7 +82,11 @@ class Stop:
         fires, clears, told = np.zeros((3, size), dtype=np.bool_)
         fires[rows], clears[rows], told[rows] = found.fires, found.clears, found.told
         severity = np.where(fires, SEVERITIES.index("critical"), 0).astype(np.int8)
-        return Verdicts(fires, clears, told, severity, lambda row: _because(series, params, row))
+        ratio = np.full(size, np.nan)
+        ratio[rows] = settled(found.base.ratio(LAG))
+        return Verdicts(
+            fires, clears, told, severity, lambda row: _because(series, params, row), ratio
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ owners or batches; so whatever crashed, the deployment must say the same.
 
 from .arrivals import Arrived, desk_differences
 from .comparing import Actual, differences
+from .crossing import votes
 from .desk import Desk, recount_desk
 from .reading import Keyed, Logs, Message, Unaccountable
 from .recounting import Bucket, Recounted, recount
@@ -27,4 +28,5 @@ __all__ = [
     "recount",
     "recount_desk",
     "supply_differences",
+    "votes",
 ]

@@ -5,6 +5,7 @@ both must agree.
 """
 
 from collections import defaultdict
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
@@ -19,22 +20,30 @@ from schemas.events import (
     AdminRevoked,
     ClosureDeclared,
     ContactUpdated,
+    ContractEnded,
+    ContractSigned,
+    FeedbackGiven,
     PaymentFailed,
     PaymentMethodUpdated,
     PaymentSucceeded,
+    TicketOpened,
     TouchRecorded,
     UsageRecorded,
 )
 
-from . import days
+from . import days, tickets
 from .contacts import Contacts
 from .episodes import Episode
 from .payments import Payments
 from .reading import NEVER, Stamp, stamp_of
 from .rules import CORRECTION
+from .seats import Seats
+from .tickets import Tickets
+from .votes import Votes
 from .zones import Zones
 
-PEOPLE = "@people"
+PEOPLE, TICKETS, URGENT, FEATURE = "@people", "@tickets", "@tickets_high", "@feature:"
+COUNTED = (TICKETS, URGENT)
 ONE = 1_000
 SEEN = 63
 """Days before a person's newest one that are told apart. Source: facts/people.py, SEEN_DAYS."""
@@ -95,6 +104,9 @@ class Account:
     closures: list[tuple[int, int]] = field(default_factory=list)
     contacts: Contacts = field(default_factory=Contacts)
     payments: Payments = field(default_factory=Payments)
+    tickets: Tickets = field(default_factory=Tickets)
+    seats: Seats = field(default_factory=Seats)
+    votes: Votes = field(default_factory=Votes)
     episodes: dict[tuple[str, str], Episode] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     merged: tuple[Stamp, str] | None = None
@@ -113,7 +125,7 @@ class Account:
     @property
     def last_usage(self) -> int | None:
         """The newest day with usage, be its quantity 0."""
-        used = (day for name, one in self.lines.items() if name != PEOPLE for day in one.sums)
+        used = (day for name, one in self.lines.items() if name[0] != "@" for day in one.sums)
         return max(used, default=None)
 
     def judge(self, day: int, history: int) -> None:
@@ -121,7 +133,9 @@ class Account:
         self.judged = day
         self.kept_from = max(self.kept_from, day + 1 - history)
 
-    def fold(self, entry: Entry, day: int, clock: int, oldest: int) -> str | None:
+    def fold(
+        self, entry: Entry, day: int, clock: int, oldest: int, features: Container[str] = ()
+    ) -> str | None:
         """Count an entry; return why not, if refused.
 
         Args:
@@ -129,13 +143,21 @@ class Account:
             day: Its local day.
             clock: The partition's.
             oldest: The first day of which usage is still taken.
+            features: Those that are counted day by day.
         """
         event = entry.event
         match event:
             case UsageRecorded():
-                return self._use(event, day, oldest, entry.source)
+                tracked = event.feature if event.feature in features else None
+                return self._use(event, day, oldest, entry.source, tracked)
+            case TicketOpened():
+                return self._open(event, day, oldest, entry.source)
             case AccountUpdated():
-                return self._update(event, stamp_of(entry.time, entry.id), clock)
+                return self._update(event, stamp_of(entry.time, entry.id), clock, day)
+            case ContractSigned() | ContractEnded():
+                self.seats.fold(event, stamp_of(entry.time, entry.id))
+            case FeedbackGiven():
+                self.votes.fold(event, stamp_of(entry.time, entry.id))
             case ClosureDeclared():
                 return self._close(event)
             case ContactUpdated() | AdminGranted() | AdminRevoked() | TouchRecorded():
@@ -155,16 +177,21 @@ class Account:
         newest = max(mine, default=0)
         return sum(day - span < one <= day and newest - one < SEEN for one in mine)
 
-    def _use(self, event: UsageRecorded, day: int, oldest: int, source: str) -> str | None:
+    def _use(
+        self, event: UsageRecorded, day: int, oldest: int, source: str, feature: str | None
+    ) -> str | None:
         amount = int(Fraction(str(event.quantity)) * ONE)
         if day < oldest:
             return TOO_LATE
-        known = self.lines.get(event.metric)
-        if known is None and len(self.lines) >= METRICS:
+        named = sum(name[0] != "@" for name in self.lines)
+        if event.metric not in self.lines and named >= METRICS:
             return "too_many_metrics"
-        if known is not None and known.sums[day] + amount > SUM_LIMIT:
-            return "sum_too_large"
-        self._add(event.metric, day, amount, source)
+        lines = [event.metric, *([FEATURE + feature] if feature is not None else [])]
+        for name in lines:
+            if name in self.lines and self.lines[name].sums.get(day, 0) + amount > SUM_LIMIT:
+                return "sum_too_large"
+        for name in lines:
+            self._add(name, day, amount, source)
         if event.person is not None:
             mine = self.people.setdefault(event.person, set())
             if day not in mine and max(mine, default=day) - day < SEEN:
@@ -172,12 +199,30 @@ class Account:
                 self._add(PEOPLE, day, ONE, source)
         return None
 
+    def _open(self, event: TicketOpened, day: int, oldest: int, source: str) -> str | None:
+        known = self.tickets.known(event.ticket, self.judged)
+        now = tickets.merged(known, day, event.priority <= tickets.URGENT)
+        if now == known:
+            return None
+        if day < oldest:
+            return TOO_LATE
+        before = (known.day, known.urgent) if known is not None else (None, None)
+        for name, was, on in zip(COUNTED, before, (now.day, now.urgent), strict=True):
+            if was is not None and was != on:
+                self._add(name, was, -ONE, source)
+            if on is not None and was != on:
+                self._add(name, on, ONE, source)
+        self.tickets.keep(event.ticket, now, self.judged)
+        return None
+
     def _add(self, metric: str, day: int, amount: int, source: str) -> None:
         self.lines.setdefault(metric, Line(day)).add(day, amount, source, self.judged)
 
-    def _update(self, event: AccountUpdated, stamp: Stamp, clock: int) -> str | None:
+    def _update(self, event: AccountUpdated, stamp: Stamp, clock: int, day: int) -> str | None:
         if isinstance(event.timezone, str) and not days.is_zone(event.timezone):
             return "unknown_timezone"
+        if event.seats is not UNSET:
+            self.seats.tell(event.seats, day, stamp)
         for name in event.__struct_fields__:
             value = getattr(event, name)
             if value is not UNSET and stamp > self.stamps.get(name, NEVER):

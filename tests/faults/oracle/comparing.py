@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import zip_longest
 from typing import Any
 
@@ -11,7 +12,10 @@ from schemas import alerts as alert_records
 from schemas.alerts import Alert
 from schemas.rejects import Reject
 
+from . import days
 from .recounting import Bucket, Recounted, without_words
+from .seats import compared
+from .tickets import KNOWN_DAYS
 
 SHOWN = 20
 """Differences that are told one by one."""
@@ -109,8 +113,21 @@ def _shown(line: Mapping[str, Any]) -> dict[str, Any]:
             "methods": sorted(payments.get("methods", {})),
         },
         "last_usage": line["usage"].get("last_day"),
+        "tickets": _tickets(line),
         "episodes": {f"{one['rule']}|{one['object']}": _EPISODE | one for one in line["episodes"]},
     }
+
+
+def _tickets(line: Mapping[str, Any]) -> list[Any]:
+    """Return the days of tickets that would be known again; others may be kept or not."""
+    judged = line["judged"]
+    oldest = days.number(date.fromisoformat(judged)) - KNOWN_DAYS if judged else 0
+    told = _json(line["tickets"]).get("opened", {}).values()
+    return sorted((one for one in told if one[0] >= oldest), key=str)
+
+
+def _json(told: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(told))
 
 
 def _touch(told: Mapping[str, Any] | None) -> list[Any] | None:
@@ -124,6 +141,8 @@ def _fields(who: str, expected: Mapping[str, Any], shown: Mapping[str, Any]) -> 
             # Where statistics decide, the oracle does not know.
             states = shown["states"].items()
             found = {metric: told if wanted.get(metric) else "" for metric, told in states}
+        if name == "seats":
+            wanted, found = compared(wanted, _json(shown["seats"]))
         if found != wanted:
             yield from _apart(f"{who}: {name}", wanted, found)
 

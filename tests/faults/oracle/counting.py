@@ -14,8 +14,10 @@ from schemas.events import (
     ClockTicked,
     ClosureDeclared,
     FeatureFailed,
+    FeedbackGiven,
     PersonErased,
     PersonJoined,
+    ProductChanged,
     RulesApplied,
     TouchRecorded,
     UsageRecorded,
@@ -36,6 +38,8 @@ from .summaries import Summaries
 
 AHEAD = 10 * days.MINUTE
 TICK_AHEAD = 2 * days.MINUTE
+PRODUCTS = 400
+"""Features of which it is remembered how we changed them. Source: products.py."""
 
 _SYSTEM = tuple(SYSTEM.values())
 _ANYBODY = (UsageRecorded, FeatureFailed, TouchRecorded)
@@ -76,6 +80,7 @@ class Counting:
         self._dropped = 0
         self._duplicates = Duplicates(horizon)
         self._kept_days = kept_days
+        self._products: set[str] = set()
         self._erased: dict[str, int] = {}
         self.erasures: set[tuple[str, int]] = set()
         self.customers = Customers(self.clock, self.sending, self.summaries, self._erased)
@@ -120,6 +125,11 @@ class Counting:
             case AccountErased():
                 for subject in entry.subjects:
                     self._erase_account(at, subject, entry.time)
+            case FeedbackGiven():
+                timed = replace(entry, time=min(entry.time, at.appended))
+                for subject in entry.subjects:
+                    # What is no account has no votes.
+                    self._refuse(at, self.customers.vote(at, _account(subject), timed))
             case PersonErased():
                 self._erase_person(at, event.person, entry.time)
         return None
@@ -167,12 +177,20 @@ class Counting:
             self.clock.feed(entry.origin.input, entry.source)
         if not entry.subjects and isinstance(entry.event, ClosureDeclared):
             self.clock.close_for_all(entry.event)
+        if not entry.subjects and isinstance(entry.event, ProductChanged):
+            self._refuse(at, self._change(entry.event.feature))
         spared = self._spared(entry)
         if spared is None:
             self._dropped += 1
             return
         for subject in spared.subjects:
             self._refuse(at, self._subject(at, subject, spared))
+
+    def _change(self, feature: str) -> str | None:
+        if feature not in self._products and len(self._products) >= PRODUCTS:
+            return "too_many_products"
+        self._products.add(feature)
+        return None
 
     def _spared(self, entry: Entry) -> Entry | None:
         """Return an entry without an erased person; None if nothing else is left of it."""
@@ -213,6 +231,10 @@ class Counting:
         for waited in known.join(event.account, stamp_of(entry.time, entry.id)):
             self._refuse(at, self.sending.send(at, waited, event.account))
         return None
+
+
+def _account(subject: str) -> str:
+    return subject[len(ACCOUNT) :] if subject.startswith(ACCOUNT) else ""
 
 
 def _wrong(at: Place, entry: Entry) -> str | None:

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.envelope import Entry, encode_entry
-from schemas.events import AccountErased, PartClosed
+from schemas.events import AccountErased, FeedbackGiven, PartClosed
 
 from .counting import Counting
 from .homes import home
 from .reading import Logs, Place, places
 
-_FORWARD = "forward/"
+_FORWARD, _OURS = "forward/", "ebbwatch"
 Entries = Mapping[int, Sequence[tuple[Place, Entry]]]
 
 
@@ -99,6 +99,33 @@ def summaries(counted: Iterable[Counting], entries: Entries) -> Iterator[str]:
                     yield f"{_where(number, at)}: {event}, but counted was {known}"
         for key in sorted(wanted.keys() - heard):
             yield f"partition {number} never heard how {key[0]} did: {wanted[key]}"
+
+
+def votes(wanted: Mapping[int, Sequence[Entry]], logs: Logs) -> Iterator[str]:
+    """Yield what is wrong with the feedback in the log that the desk hands on.
+
+    It may come again after a crash, from any point on; none may be missing, none made up.
+    """
+    for number, log in readable(logs).items():
+        mine = wanted.get(number, ())
+        places_of = {one.origin: n for n, one in enumerate(mine)}
+        reached = 0
+        for at, one in log:
+            if not isinstance(one.event, FeedbackGiven) or one.source != _OURS or _is_forward(one):
+                continue
+            n = places_of.get(one.origin)
+            if n is None or one != mine[n]:
+                yield f"{_where(number, at)}: feedback that nobody gave: {one}"
+            elif n > reached:
+                yield f"{_where(number, at)}: {n - reached} votes are skipped: {mine[reached]}"
+            else:
+                reached = max(reached, n + 1)
+        if reached < len(mine):
+            yield f"events {number}: {len(mine) - reached} votes are missing: {mine[reached]}"
+
+
+def _is_forward(entry: Entry) -> bool:
+    return entry.origin is not None and entry.origin.input.startswith(_FORWARD)
 
 
 def _wanted(counted: Iterable[Counting], partitions: int) -> dict[_Lane, list[Entry]]:

@@ -6,7 +6,7 @@ from schemas.alerts import AccountNow, Alert
 from schemas.envelope import Entry
 from schemas.events import AccountMerged, AccountUpdated
 
-from .accounts import Account
+from .accounts import COUNTED, Account
 from .clocks import Clock, Closing
 from .homes import ACCOUNT
 from .raising import YOUNG, When, judge_day, judge_event, supersede
@@ -16,6 +16,9 @@ from .summaries import Summaries
 
 LEARNED = 112
 """Known days from which on statistics tell a metric's data state, which the oracle does not."""
+
+RARE = 7
+"""Days running without a ticket of anybody that are an outage. Source: window.py."""
 
 
 class Customers:
@@ -58,7 +61,8 @@ class Customers:
             return self._merge(account, event.into, at, entry)
         day = account.zones.day_of(entry.time) if entry.day is None else entry.day
         oldest = account.judged + 1 - self._clock.rules.history
-        refused = account.fold(entry, day, self._clock.now, oldest)
+        tracked = self._clock.rules.features
+        refused = account.fold(entry, day, self._clock.now, oldest, tracked)
         if refused is not None:
             return refused
         if isinstance(event, AccountUpdated):
@@ -66,6 +70,10 @@ class Customers:
         if entry.time >= self._clock.now - YOUNG:
             self.alerts += judge_event(account, entry, self._when(day, entry.time, at))
         return None
+
+    def vote(self, at: Place, id: str, entry: Entry) -> str | None:
+        """Count what somebody said of an alert; nobody begins anew for that."""
+        return self.fold(at, id, entry) if id in self.known else None
 
     def close(self, closing: Closing) -> None:
         """Judge the accounts whose day has closed."""
@@ -154,7 +162,15 @@ class Customers:
 def _observe(account: Account, closing: Closing) -> None:
     """Note what can be said of each metric; nothing where that takes statistics."""
     for name, line in account.lines.items():
-        dark = all(closing.is_dark(one, closing.day) for one in line.sources)
-        known = min(closing.day - line.start + 1, closing.rules.history)
+        counted = name in COUNTED
+        dark = all(_is_out(closing, one, RARE if counted else 1) for one in line.sources)
+        start = min(one.start for one in account.lines.values()) if counted else line.start
+        known = min(closing.day - start + 1, closing.rules.history)
         state = "warming_up" if known < LEARNED else ""
         account.states[name] = "no_data" if dark else state
+
+
+def _is_out(closing: Closing, source: str, least: int) -> bool:
+    """Tell whether a source has been silent for so many days running, or as long as is known."""
+    reach = range(min(least, closing.rules.history))
+    return all(closing.is_dark(source, closing.day - lag) for lag in reach)

@@ -14,11 +14,17 @@ import msgspec
 
 from schemas import cases
 from schemas.alerts import SEVERITIES, Alert, AlertCleared, AlertRecord, AlertWorsened, Severity
-from schemas.cases import Act, LogRecord
+from schemas.cases import Act, FeedbackRecord, LogRecord
+from schemas.envelope import Entry, Origin
+from schemas.events import FeedbackGiven
 
 from .acting import Book, act
+from .homes import ACCOUNT
 from .notices import Told
 from .reading import Keyed
+
+FEEDBACK = "alerts.v1"
+"""What an entry names that tells the detector of feedback: where its record stands."""
 
 NAMESPACE = UUID("8a7bb5d0-2f4e-5c1b-9c57-0d3e6a1f4b92")
 
@@ -40,9 +46,14 @@ class Standing(NamedTuple):
 
 @dataclass
 class Case(Book):
-    """One account's case, its alerts by id, and whether anybody was told since it was opened."""
+    """One account's case, its alerts by id, and whether anybody was told since it was opened.
+
+    Attributes:
+        verdicts: By alert and person, what it was worth.
+    """
 
     alerts: dict[str, Standing] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str], str] = field(default_factory=dict)
     told: bool = False
 
     @property
@@ -53,10 +64,15 @@ class Case(Book):
 
 @dataclass
 class Desk:
-    """Cases by account and notices by id, as the log leaves them."""
+    """Cases by account and notices by id, as the log leaves them.
+
+    Attributes:
+        votes: By partition, in order, what the detector must hear of people's feedback.
+    """
 
     cases: dict[str, Case] = field(default_factory=dict)
     notices: dict[str, Told] = field(default_factory=dict)
+    votes: dict[int, list[Entry]] = field(default_factory=dict)
     strangers: set[tuple[str, str]] = field(default_factory=set)
 
 
@@ -67,13 +83,14 @@ def recount_desk(log: Mapping[int, Sequence[Keyed]]) -> Desk:
         log: Every partition.
     """
     desk = Desk()
-    for _, records in sorted(log.items()):
+    for number, records in sorted(log.items()):
+        mine = desk.votes.setdefault(number, [])
         for one in records:
             record = _read(one)
             if isinstance(record, AlertRecord):
                 _alert(desk, record, one)
             elif isinstance(record, Act):
-                _action(desk, record, one)
+                mine += _action(desk, record, one, number)
             elif record is not None and record.id in desk.notices:
                 desk.notices[record.id].take(record)
     return desk
@@ -173,14 +190,15 @@ def _open_anew(case: Case) -> None:
     case.told = False
 
 
-def _action(desk: Desk, record: Act, at: Keyed) -> None:
+def _action(desk: Desk, record: Act, at: Keyed, number: int) -> list[Entry]:
+    """Take an action over; return what the detector must hear of it."""
     case = desk.cases.get(record.case)
     name = (record.case, record.id)
     if name in desk.strangers or case is None:
         desk.strangers.add(name)
-        return
+        return []
     if record.id in case.answered:
-        return
+        return []
     case.answered.add(record.id)
     before = case.generation
     waking = act(case, record, set(case.alerts))
@@ -192,6 +210,21 @@ def _action(desk: Desk, record: Act, at: Keyed) -> None:
         worst = max(telling, key=lambda one: SEVERITIES.index(one[1].severity))
         of_equals = [one for one in telling if one[1].severity == worst[1].severity]
         _tell(desk, case, "reopened", record.case, of_equals[-1][0], at)
+    return _vote(case, record, at, number) if isinstance(record, FeedbackRecord) else []
+
+
+def _vote(case: Case, said: FeedbackRecord, at: Keyed, number: int) -> list[Entry]:
+    alert, about = case.alerts.get(said.alert_id), (said.alert_id, said.by)
+    if alert is None or case.verdicts.get(about) == said.verdict:
+        return []
+    case.verdicts[about] = said.verdict
+    event = FeedbackGiven(
+        alert=said.alert_id, verdict=said.verdict, author=said.by, rule=alert.newest.rule
+    )
+    id, subjects = f"feedback-{number}-{at.offset}", (ACCOUNT + said.case,)
+    return [
+        Entry(id, "ebbwatch", at.appended, subjects, event, Origin(FEEDBACK, number, at.offset, 0))
+    ]
 
 
 def _tell(desk: Desk, case: Case, step: str, account: str, alert: str, at: Keyed) -> None:

@@ -178,6 +178,11 @@ def _record(
     account: Account, rule: Rule, known: Episode, told: Told, when: When, because: dict[str, Any]
 ) -> Alert:
     ended = {"reason": told.reason} if told.reason else {}
+    if because:
+        settled = REMEMBERED if rule.primitive == "change" else 0
+        because = because | {"history": account.votes.history(rule.id, known.raised_on, settled)}
+    if told.kind == "raised":
+        account.votes.raised.setdefault(rule.id, set()).add(known.raised_on)
     record: Alert = _RECORDS[told.kind](
         alert_id=known.alert_id,
         account=account.id,

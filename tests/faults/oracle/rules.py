@@ -19,7 +19,16 @@ NEAR = 90
 _HISTORY = {"drop": 210, "stop": 210, "renewal_checklist": 210, "payment_method": 1}
 """Days that rules of other primitives ask for, which must be off here."""
 
-_SILENCE = {"days": None, "pace": 18, "shortest": 5, "longest": 150, "active_days": 5}
+_SILENCE = {
+    "days": None,
+    "pace": 20,
+    "shortest": 5,
+    "longest": 150,
+    "active_days": 5,
+    "unknown": None,
+    "population": None,
+    "alive": 0.5,
+}
 _CHANGES = ("payment_failed", "contact_left")
 _CHANGE = {"count": 2, "renewal_days": 180}
 
@@ -77,6 +86,7 @@ class RuleSet:
         history: Days of buckets that its rules ask for.
         rules: Per segment, None for all others, its rules by id.
         metrics: Flags per metric.
+        features: Those that are counted day by day.
         inputs: Inputs by name.
     """
 
@@ -84,6 +94,7 @@ class RuleSet:
     history: int = 60
     rules: Mapping[str | None, Mapping[str, Rule]] = field(default_factory=lambda: {None: {}})
     metrics: Mapping[str, MetricFlags] = field(default_factory=dict)
+    features: frozenset[str] = frozenset()
     inputs: Mapping[str, Input] = field(default_factory=dict)
 
     def of(self, segment: str | None) -> Mapping[str, Rule]:
@@ -95,7 +106,7 @@ class RuleSet:
         if not selector.startswith("@") or selector == "@people":
             return selector == metric
         flags = self.metrics.get(metric, MetricFlags())
-        return metric != "@people" and bool(getattr(flags, selector[1:], False))
+        return metric[0] != "@" and bool(getattr(flags, selector[1:], False))
 
 
 def parse(n: int, content: str, kept_days: Mapping[int, int]) -> RuleSet:
@@ -124,6 +135,7 @@ def parse(n: int, content: str, kept_days: Mapping[int, int]) -> RuleSet:
         history=kept_days.get(n, days),
         rules=rules,
         metrics={name: MetricFlags(**one) for name, one in read.get("metrics", {}).items()},
+        features=frozenset(read.get("features", ())),
         inputs={name: Input(**one) for name, one in read.get("inputs", {}).items()},
     )
 

@@ -3,30 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from schemas.events import PartClosed
 
 from . import days
 from .accounts import Account
 from .clocks import Closing
-from .masks import Activity
 from .reading import Unaccountable
 
-SPAN = 28
-LEAST = 28_000
-MOST = 200
+LEARNED = 112
+"""Known days from which on statistics tell how an account does (detection.md §1)."""
+
 SEGMENTS = 50
-
-
-@dataclass
-class _Sum:
-    accounts: int = 0
-    ratios: Counter[int] = field(default_factory=Counter)
-
-    def plain(self) -> dict[str, Any]:
-        told = {str(percent): n for percent, n in self.ratios.items()}
-        return {"accounts": self.accounts, "told": self.ratios.total(), "ratios": told}
 
 
 @dataclass
@@ -39,7 +27,7 @@ class Summaries:
 
     partition: int
     said: list[PartClosed] = field(default_factory=list)
-    _days: dict[int, tuple[int, dict[str, _Sum]]] = field(default_factory=dict)
+    _days: dict[int, tuple[int, Counter[str]]] = field(default_factory=dict)
 
     def close(self, closing: Closing, judged: Iterable[Account]) -> None:
         """Take a closing as ended.
@@ -48,20 +36,14 @@ class Summaries:
             closing: The closing, of the present.
             judged: The accounts that it judged, as they were.
         """
-        mine: dict[str, _Sum] = {}
+        mine: Counter[str] = Counter()
         for account in judged:
-            percent = _percent(account, closing)
-            for scope in _scopes(account.segment):
-                one = mine.setdefault(scope, _Sum())
-                one.accounts += 1
-                one.ratios.update([] if percent is None else [percent])
+            _require_unlearned(account, closing)
+            mine.update(_scopes(account.segment))
         if not mine:
             return
-        ended, sums = self._days.get(closing.day, (0, {}))
-        for scope, one in mine.items():
-            total = sums.setdefault(scope, _Sum())
-            total.accounts += one.accounts
-            total.ratios.update(one.ratios)
+        ended, sums = self._days.get(closing.day, (0, Counter()))
+        sums.update(mine)
         if len(sums) > SEGMENTS:
             raise Unaccountable(f"more than {SEGMENTS - 1} segments in one partition")
         self._days[closing.day] = (ended + 1, sums)
@@ -71,7 +53,7 @@ class Summaries:
                     scope=scope,
                     day=days.on(closing.day),
                     partition=self.partition,
-                    values=sums[scope].plain(),
+                    values={"accounts": sums[scope], "told": 0, "fallen": 0, "ratios": {}},
                     revision=closing.due + ended,
                 )
             )
@@ -81,11 +63,14 @@ def _scopes(segment: str | None) -> list[str]:
     return ["company", f"segment:{segment}"] if segment else ["company"]
 
 
-def _percent(account: Account, closing: Closing) -> int | None:
-    """Return what an account did in four weeks beside the four before, in whole percent."""
-    activity = Activity.of(account, closing, "@meaningful", closing.day)
-    if activity is None or closing.rules.history < 2 * SPAN:
-        return None
-    later = sum(activity.counts(closing.day - lag) for lag in range(SPAN))
-    earlier = sum(activity.counts(closing.day - lag) for lag in range(SPAN, 2 * SPAN))
-    return min(later * 100 // earlier, MOST) if earlier >= LEAST else None
+def _require_unlearned(account: Account, closing: Closing) -> None:
+    """Refuse an account of which statistics tell how it does, which the oracle does not.
+
+    Raises:
+        Unaccountable: It has been known for so long.
+    """
+    if closing.rules.history < LEARNED:
+        return
+    lines = [one for name, one in account.lines.items() if closing.rules.takes("@meaningful", name)]
+    if any(closing.day - one.start + 1 >= LEARNED for one in lines):
+        raise Unaccountable(f"account {account.id!r} has been known for {LEARNED} days")

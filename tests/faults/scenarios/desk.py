@@ -10,7 +10,10 @@ from tests.faults.settling import rest
 from tests.faults.world import World
 from tests.platform import eventually
 
-PLACES = ("outbox.intended", "outbox.sent", "outbox.noted", "snapshot.in_transaction")
+PLACES = (
+    *("outbox.intended", "outbox.sent", "outbox.noted"),
+    *("alerts.returned", "snapshot.in_transaction"),
+)
 
 
 async def killed_while_people_work(world: World, rng: Random) -> None:

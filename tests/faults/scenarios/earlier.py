@@ -127,6 +127,7 @@ async def earlier_cases(world: World, _: Random) -> None:
         for one in then["log"]
     ]
     await tools.write_transactions(alerts, 0, records)
+    world.votes_from = records[-1].offset + 1
     await tools.put(world.topic(topics.CASES), 0, _records(then["state"]))
     await tools.configure(alerts, {**topics.ALERTS.config, **FOR_EVER})
     for name in ("ingest-0", "detector-0", "alerts-0"):

@@ -24,7 +24,7 @@ async def reading() -> Consumer:
     """A consumer that does not read."""
     settings = load_settings(AlertsSettings, {"EBBWATCH_SECRET_KEY": "k"})
     unused: Any = None
-    owner = Ownership(settings, Health(), unused, unused)
+    owner = Ownership(settings, Health(), unused, unused, unused)
     made = Consumer(settings, "here", owner, Health(), unused, unused)
     await made._consumer.stop()
     return made

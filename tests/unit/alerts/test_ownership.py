@@ -47,7 +47,7 @@ def owning(partition: Partition) -> tuple[Ownership, Owned, Kept]:
     """Return what owns a partition that was flushed just now, and is flushed every five minutes."""
     environ = {"EBBWATCH_SECRET_KEY": "k", "EBBWATCH_ALERTS_FLUSH_SECONDS": "300"}
     unused: Any = None
-    owner = Ownership(load_settings(AlertsSettings, environ), Health(), unused, unused)
+    owner = Ownership(load_settings(AlertsSettings, environ), Health(), unused, unused, unused)
     store: Any = Kept()
     owned = Owned(partition, store, Accounts(), unused, partition.stamp)
     owner.owned[0] = owned
@@ -196,3 +196,22 @@ def test_a_flush_that_somebody_else_cancels_ends_the_process_unless_it_is_given_
         cwd=ROOT,
     )
     assert (ended.returncode, "one of its own tasks" in ended.stdout) == (code, code == 70)
+
+
+async def test_what_goes_back_to_the_detector_is_acknowledged_before_the_snapshot_is_written() -> (
+    None
+):
+    owner, owned, store = owning(a.folded(a.raised(), a.feedback()))
+    gate, sent = asyncio.Event(), []
+
+    async def give_back(items: Any) -> None:
+        sent.extend(items)
+        await gate.wait()
+
+    owner._give_back = give_back
+    flushing = asyncio.ensure_future(owner.flush(owned))
+    await eventually(lambda: sent, what="what goes back")
+    assert (len(sent), sent[0][0], store.writes) == (1, 0, [])
+    gate.set()
+    await flushing
+    assert (len(store.writes), owned.partition.returned) == (1, [])

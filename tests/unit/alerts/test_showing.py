@@ -226,7 +226,13 @@ class TestAccount:
         alerts = [showing.alert_shown(one) for one in made.standings.values()]
         told = [Moment(n=1, at=NOW, type="case.commented", title="x")]
         page = showing.account_page(
-            "acme", summary(seats=5, states={"usage": "ok"}), line, alerts, told, {}, NOW
+            "acme",
+            summary(seats=5, states={"usage": "ok"}, least={"usage": 16}),
+            line,
+            alerts,
+            told,
+            {},
+            NOW,
         )
         order = ["high", "low", "shadow", "new", "old"]
         assert page == AccountPage(
@@ -240,6 +246,7 @@ class TestAccount:
             renewal_on=date(2026, 8, 1),
             seats=5,
             states={"usage": "ok"},
+            least={"usage": 16},
             case=line,
             alerts=sorted(alerts, key=lambda one: order.index(one.alert_id)),
             timeline=told,

@@ -54,13 +54,13 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 
 def test_what_is_right_is_said_in_a_line(company: Path) -> None:
-    assert run("check") == (0, "ok: 10 rules (1 in shadow)\n", "")
+    assert run("check") == (0, "ok: 19 rules (3 in shadow)\n", "")
     (company / "rules.toml").write_text(
         RULE + '[[override]]\nrule = "usage-drop"\nsegment = "smb"\noff = true\n'
     )
     assert run("check") == (
         0,
-        "ok: 11 rules (1 in shadow), 1 override, 2 cases of your own played\n",
+        "ok: 20 rules (3 in shadow), 1 override, 2 cases of your own played\n",
         "",
     )
 
@@ -130,10 +130,13 @@ def test_rules_are_listed_in_the_order_in_which_they_are_judged(company: Path) -
         "params": {
             "metric": "@meaningful",
             "days": None,
-            "pace": 18.0,
+            "pace": 20.0,
             "shortest": 5,
             "longest": 150,
             "active_days": 5,
+            "unknown": None,
+            "population": None,
+            "alive": 0.5,
         },
         "severity": "by_renewal",
         "off": False,
@@ -144,7 +147,7 @@ def test_rules_are_listed_in_the_order_in_which_they_are_judged(company: Path) -
         "churn_kind": "voluntary",
         "timing": "leading",
         "play": "reach-out",
-        "yields_to": ["usage-stopped"],
+        "yields_to": [],
         "overrides": {},
     }
 

@@ -27,6 +27,13 @@ REQUIRED = {
     "drop": {"metric": "usage"},
     "stop": {"metric": "usage"},
     "silence": {},
+    "expansion": {"metric": "usage"},
+    "fastdrop": {"metric": "usage"},
+    "slowdrift": {"metric": "usage"},
+    "abandonment": {},
+    "breadth": {},
+    "spike": {},
+    "ratio": {},
     "deadline": {"what": "renewal_checklist"},
     "change": {"what": "payment_failed"},
 }

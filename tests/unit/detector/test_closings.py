@@ -10,7 +10,9 @@ from services.detector.calendars import due_at, local_day
 from services.detector.closings import UNKNOWN, Closings
 from services.detector.completeness import Completeness
 from services.detector.facts.profile import Profile
+from services.detector.incident import Incidents
 from services.detector.ledger import Ledger
+from services.detector.pending import Pending
 from tests import builders as a
 
 HISTORY = 60
@@ -20,9 +22,13 @@ def opened(ledger: Ledger) -> list[tuple[str, int]]:
     return [(one.zone, one.day - a.START) for one in ledger.record.closings]
 
 
+def closings_of(ledger: Ledger) -> Closings:
+    return Closings(ledger, Completeness(ledger), Incidents(0, ledger, Pending(0)))
+
+
 def began(clock: int, *zones: str) -> tuple[Ledger, Closings]:
     ledger = Ledger(1)
-    closings = Closings(ledger, Completeness(ledger))
+    closings = closings_of(ledger)
     for zone in zones:
         closings.ensure(zone)
     closings.advance(clock, 0, HISTORY)
@@ -31,7 +37,7 @@ def began(clock: int, *zones: str) -> tuple[Ledger, Closings]:
 
 def test_days_before_the_first_tick_are_never_judged() -> None:
     ledger = Ledger(1)
-    closings = Closings(ledger, Completeness(ledger))
+    closings = closings_of(ledger)
     closings.ensure("UTC")
     assert closings.newest(Profile()) == UNKNOWN
     closings.advance(a.at(10, 0.5), 0, HISTORY)
@@ -97,7 +103,7 @@ def test_a_restored_ledger_goes_on_where_it_stood() -> None:
     closings.advance(a.at(11, 3), 1, HISTORY)
     parts = {key: raw for key, raw in ledger.changes() if raw is not None}
     restored = Ledger.restore(parts, 1, 10)
-    again = Closings(restored, Completeness(restored))
+    again = closings_of(restored)
     for one, its in ((ledger, closings), (restored, again)):
         its.advance(a.at(13, 3), 2, HISTORY)
         assert opened(one) == [("UTC", 10), ("UTC", 11), ("UTC", 12)]

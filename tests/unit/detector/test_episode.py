@@ -146,6 +146,19 @@ def test_an_alert_is_open_while_it_fires_or_clears(state: Any, is_open: bool) ->
     assert Episode("rule", "object", state, 0).open is is_open
 
 
+def test_the_new_normal_counts_as_told_until_its_condition_is_over() -> None:
+    policy = Policy(expire_days=2, cooldown_days=9, rearm_days=2)
+    known = Episode("rule", "object", "pending", 0)
+    found = []
+    for day, letter in enumerate("FFFF.F.."):
+        _, change = episode.step(known, LETTERS[letter], day, policy, known)
+        found.append((known.told, change.reason or change.kind if change else None))
+    assert found == [
+        *((True, "raised"), (True, None), (True, "new_normal"), (True, None), (True, None)),
+        *((True, None), (True, None), (False, None)),
+    ]
+
+
 def test_a_second_alert_of_one_day_has_another_id() -> None:
     policy = Policy(clear_days=1, cooldown_days=0, rearm_days=1)
     known: Episode | None = Episode("rule", "object", "pending", 0)

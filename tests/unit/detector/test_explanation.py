@@ -47,6 +47,15 @@ SILENCE = {
     "masked_days": [],
     "thresholds_in_force": {"days": None},
 }
+RHYTHM = {
+    "silent_too_long": True,
+    "active_days": 60,
+    "active_weeks": 8,
+    "weeks": 26,
+    "rhythm_known": True,
+    "p_alive": None,
+    "thresholds_in_force": {"days": None, "alive": 0.5},
+}
 PAYMENT = {
     "payment": "in-7",
     "failures": 2,
@@ -152,6 +161,32 @@ METHOD = {
             "No activity since 15 April 2026; on 14 May 2026 that was 29 days (30 by the "
             "calendar). 1 May 2026 (Labour Day) was left out. Until then this customer was active "
             "on 24 of 56 days; our limit for that rhythm is 28 days.",
+        ),
+        (
+            "silence",
+            "activity",
+            SILENCE | RHYTHM,
+            "no activity since 15 April 2026",
+            "No activity since 15 April 2026; on 14 May 2026 that was 29 days. Until then this "
+            "customer was active on 24 of 56 days and in 8 of 26 weeks; our limit for that rhythm "
+            "is 28 days.",
+        ),
+        (
+            "silence",
+            "activity",
+            SILENCE | RHYTHM | {"rhythm_known": False, "active_days": 3},
+            "no activity since 15 April 2026",
+            "No activity since 15 April 2026; on 14 May 2026 that was 29 days. It was active on "
+            "3 days only, too few to know its rhythm; our limit is 28 days.",
+        ),
+        (
+            "silence",
+            "activity",
+            SILENCE | RHYTHM | {"limit": 150, "p_alive": 0.42},
+            "no activity since 15 April 2026",
+            "No activity since 15 April 2026; on 14 May 2026 that was 29 days. Until then this "
+            "customer was active on 24 of 56 days and in 8 of 26 weeks; of customers like it 42 % "
+            "come back after that.",
         ),
         (
             "silence",

@@ -1,6 +1,7 @@
 """Rules over accounts at the end of a day, through a partition: what comes out, what does not."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -189,6 +190,31 @@ def test_a_rule_yields_to_one_that_goes_first() -> None:
         ("acme", "second", "activity", "raised", 4),
         ("acme", "first", "activity", "raised", 5),
         ("acme", "second", "activity", "superseded", 5),
+    ]
+
+
+@pytest.mark.parametrize(
+    "risk, ends",
+    [
+        ({"severity": "high"}, True),
+        ({"severity": "critical"}, True),
+        ({"severity": "medium"}, False),
+        ({"severity": "high", "category": "expansion"}, False),
+        # nobody is told of a shadow, so it silences nobody
+        ({"severity": "high", "shadow": True}, False),
+    ],
+)
+def test_nobody_speaks_of_growth_while_a_high_risk_is_open(
+    risk: dict[str, Any], ends: bool
+) -> None:
+    growth = a.rule("silence", "growth", params={"days": 3}, category="expansion", severity="low")
+    threat = a.rule("silence", "threat", params={"days": 4}, **risk)
+    # In the order of the packs growth may come first; a day's risks are judged before it.
+    found = told(a.rules(growth, threat), a.tick(1, 3), a.usage(day=1), *days(1, 6))
+    assert [(rule, what, day) for _, rule, _, what, day in found] == [
+        ("growth", "raised", 4),
+        ("threat", "raised", 5),
+        *([("growth", "superseded", 5)] if ends else []),
     ]
 
 

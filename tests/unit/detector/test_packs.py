@@ -44,7 +44,11 @@ def test_a_rule_is_short() -> None:
 def test_the_core_pack_serves_the_rows_that_it_is_there_for() -> None:
     core = tomllib.loads(resources.files(packs).joinpath("core.toml").read_text())["rule"]
     rows = {row for rule in core for row in rule["rows"]}
-    assert rows == {"A17", "A23", "A25", "B10", "B11", "B12", "C09", "C13"}
+    assert rows == {
+        *("A06", "A17", "A23", "A24", "A25", "A26"),
+        *("B10", "B11", "B12", "B28"),
+        *("C02", "C04", "C09", "C11", "C13", "C14"),
+    }
 
 
 def test_no_account_is_told_twice_of_one_fall() -> None:
@@ -52,3 +56,8 @@ def test_no_account_is_told_twice_of_one_fall() -> None:
     assert rules["usage-drop"].model.yields_to == ("usage-stopped",)
     assert rules["core-usage-drop"].model.yields_to == ("usage-stopped", "usage-drop")
     assert rules["active-people-drop"].default.shadow
+
+
+def test_a_silence_is_told_beside_a_stop_as_both_are_one_case() -> None:
+    rules = {rule.id: rule for rule in compile_rules(1, CONTENT).rules}
+    assert rules["gone-silent"].model.yields_to == ()

@@ -15,31 +15,37 @@ from services.detector.parts import KEEP_DAYS
 from services.detector.peers import SEGMENT_LIMIT, Values
 from tests import builders as a
 
-DAY = 56
+DAY = 112
+"""The first day on which 84 days of baseline lie before four weeks."""
+BEFORE = DAY - 28
 WHO = ("acme", "beta", "gamma", "delta", "eps", "zeta")
 ZONES = ("UTC", "Asia/Kolkata", "Europe/Berlin", "Europe/Paris")
 
 Mode = Literal["live", "importing"]
 
+DROP = a.rule("drop", params={"metric": "@meaningful"})
+"""It asks for half a year: without it too little is kept to tell what is usual."""
+
 
 def fell(who: str, earlier: float, later: float, **profile: Any) -> list[Entry]:
-    """Four weeks of some usage a day, then four of another, up to day 56."""
+    """Twelve weeks of some usage a day, then four of another, up to day 112."""
     return [
         a.profile(profile, account=who, day=1),
         *(
             a.usage(count, account=who, day=day, hour=3)
             for day in range(1, DAY + 1)
-            if (count := earlier if day <= 28 else later)
+            if (count := earlier if day <= BEFORE else later)
         ),
     ]
 
 
 def began(*stories: Sequence[Entry], mode: Mode = "live") -> a.Log:
-    """A log up to noon of day 56; a zone counts from the day after it became known."""
-    log = a.Log().add(a.rules(a.silent(9)), a.tick(DAY - 2, 12, mode=mode))
+    """A log up to noon of day 112; a zone counts from the day after it became known."""
+    log = a.Log().add(a.rules(DROP), a.tick(DAY - 2, 12, mode=mode))
     for story in stories:
         log.add(*story)
-    return log.add(a.tick(DAY, 12, mode=mode))
+    # Seen every day: in a partition of one account its silence would be an outage of the source.
+    return log.add(a.tick(DAY, 12, mode=mode, seen={"app": range(1, DAY + 1)}))
 
 
 def said(partition: Partition, day: int = DAY) -> list[Entry]:
@@ -59,7 +65,9 @@ def part(
     revision: int = 1,
     values: dict[str, Any] | None = None,
 ) -> Entry:
-    told = {"accounts": 1, "told": 1, "ratios": {"90": 1}} if values is None else values
+    told = (
+        {"accounts": 1, "told": 1, "fallen": 0, "ratios": {"90": 1}} if values is None else values
+    )
     event = PartClosed(
         scope=scope, day=a.on(day), partition=partition, values=told, revision=revision
     )
@@ -78,7 +86,8 @@ def merged(partition: Partition, scope: str = "company", day: int = DAY) -> Valu
 def plain(accounts: int, **ratios: int) -> dict[str, Any]:
     """Values as they are sent; `p90=2` says that the ratio of two is told, and 90 %."""
     told = {name.removeprefix("p"): n for name, n in ratios.items()}
-    return {"accounts": accounts, "told": sum(ratios.values()), "ratios": told}
+    fallen = sum(n for percent, n in told.items() if int(percent) <= 85)
+    return {"accounts": accounts, "told": sum(ratios.values()), "fallen": fallen, "ratios": told}
 
 
 def test_when_a_day_is_judged_its_partition_says_how_its_accounts_did() -> None:
@@ -117,15 +126,15 @@ def test_it_goes_to_every_partition() -> None:
 @pytest.mark.parametrize(
     "rules, told_",
     [
-        # silence asks for the same sums; of one metric, or of payments, no rule has them ready
-        ([a.silent(9)], plain(1, p50=1)),
-        ([a.rule("silence", "one", params={"metric": "usage"})], plain(1, p50=1)),
-        ([a.unpaid()], plain(1, p50=1)),
-        # where only some weeks are kept, the earlier span is not known
+        ([DROP], plain(1, p50=1)),
+        # one metric, or payments: no rule has the sums of all metrics ready
+        ([a.rule("stop", params={"metric": "usage"})], plain(1, p50=1)),
+        ([a.unpaid(), DROP], plain(1, p50=1)),
+        # where only some weeks are kept, what is usual is not known
         ([a.rule("deadline", "due", params={"what": "payment_method", "days": 9})], plain(1)),
     ],
 )
-def test_the_ratio_does_not_depend_on_what_rules_ask(
+def test_the_ratio_does_not_depend_on_which_rules_ask(
     rules: Sequence[Any], told_: dict[str, Any]
 ) -> None:
     log = a.Log().each(a.rules(*rules), a.tick(DAY, 12), *fell("acme", 10, 5))
@@ -136,6 +145,12 @@ def test_the_ratio_does_not_depend_on_what_rules_ask(
 def test_of_history_nothing_is_said() -> None:
     log = began(fell("acme", 10, 5), mode="importing").add(a.tick(DAY + 1, 2, mode="importing"))
     assert a.forwards(a.play(log)) == []
+
+
+def test_of_history_that_all_play_together_it_is_said() -> None:
+    log = began(fell("acme", 10, 5), mode="importing").add(a.tick(DAY + 1, 2, mode="importing"))
+    partition = a.play(log, Partition.begin(0, 1, in_step=True))
+    assert [told(one).values for one in said(partition)] == [plain(1, p50=1)]
 
 
 def test_an_account_that_came_after_the_day_was_opened_is_not_counted() -> None:
@@ -156,12 +171,12 @@ def test_zones_add_up_and_each_revision_is_larger_also_where_days_end_at_once() 
         for n, (who, zone) in enumerate(zip(WHO, ZONES, strict=False))
     ]
     partition = a.play(began(*stories).add(a.tick(DAY + 1, 2)))
-    # due: Kolkata 20:30 of day 56, Berlin and Paris 01:00, UTC 02:00 of day 57
+    # due: Kolkata 20:30 of day 112, Berlin and Paris midnight, UTC 02:00 of day 113
     found = [(told(one).values["ratios"], told(one).revision) for one in said(partition)]
     assert found == [
         ({"10": 1}, a.at(DAY, 20.5)),
-        ({"10": 1, "20": 1}, a.at(DAY + 1, 1) + 1),
-        ({"10": 1, "20": 1, "30": 1}, a.at(DAY + 1, 1) + 2),
+        ({"10": 1, "20": 1}, a.at(DAY + 1, 0) + 1),
+        ({"10": 1, "20": 1, "30": 1}, a.at(DAY + 1, 0) + 2),
         ({"0": 1, "10": 1, "20": 1, "30": 1}, a.at(DAY + 1, 2) + 3),
     ]
 
@@ -174,7 +189,7 @@ def test_a_newer_revision_replaces_an_older_one_and_no_other() -> None:
         *(part(revision=7), part(revision=6)),
         part(partition=3, values=plain(5, p80=2, p10=1)),
     )
-    assert merged(partition) == Values(7, 4, {80: 3, 10: 1})
+    assert merged(partition) == Values(7, 4, 4, {80: 3, 10: 1})
     assert partition.counts["duplicate", "revision"] == 2
 
 
@@ -219,6 +234,7 @@ def test_segments_beyond_the_limit_are_refused_by_name() -> None:
         part(values={"ratios": {"-1": 1}}),
         part(values={"ratios": {"ninety": 1}}),
         part(values={"ratios": [90]}),
+        part(values={"fallen": -1}),
         part(partition=4),
         # a day that cannot have ended
         part(day=DAY + 9),
@@ -226,7 +242,7 @@ def test_segments_beyond_the_limit_are_refused_by_name() -> None:
 )
 def test_what_is_no_summary_of_this_log_is_refused(broken: Entry) -> None:
     partition = known(broken, part())
-    assert merged(partition) == Values(1, 1, {90: 1})
+    assert merged(partition) == Values(1, 1, 0, {90: 1})
     assert [(one.reason, one.offset) for one in partition.cut().rejects] == [("invalid", 1)]
 
 
@@ -247,7 +263,7 @@ def test_a_restored_partition_knows_and_says_the_same() -> None:
             partition = Partition.restore(0, 2, store)
     assert sent == a.forwards(undisturbed)
     assert store == a.store({}, undisturbed.cut())
-    assert merged(partition, "segment:a/b", DAY - 1) == Values(1, 1, {90: 1})
+    assert merged(partition, "segment:a/b", DAY - 1) == Values(1, 1, 0, {90: 1})
 
 
 accounts = st.lists(

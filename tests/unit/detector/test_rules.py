@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from schemas.alerts import SEVERITIES
-from schemas.config import MetricFlags, RuleSetContent
+from schemas.config import FeatureFlags, MetricFlags, RuleSetContent
 from schemas.events import ContactUpdated, PaymentFailed, PaymentSucceeded
 from services.detector.episode import Policy
 from services.detector.facts.buckets import CORRECTION_DAYS
@@ -18,9 +18,14 @@ from tests import builders as a
 DROP = {"metric": "@meaningful"}
 
 
-def compiled(*declared: Any, overrides: Any = (), metrics: Any = None) -> RuleSet:
+def compiled(
+    *declared: Any, overrides: Any = (), metrics: Any = None, features: Any = None
+) -> RuleSet:
     content = RuleSetContent(
-        rules=list(declared), overrides=list(overrides), metrics=dict(metrics or {})
+        rules=list(declared),
+        overrides=list(overrides),
+        metrics=dict(metrics or {}),
+        features=dict(features or {}),
     )
     return compile_rules(3, content)
 
@@ -112,6 +117,9 @@ def test_an_override_holds_for_its_segment_and_one_without_for_all() -> None:
         ("@people", {"@people"}),
         ("calls", {"calls"}),
         ("exports", set()),
+        ("@features", {"@feature:export", "@feature:search"}),
+        ("@core_features", {"@feature:export"}),
+        ("@feature:chart", {"@feature:chart"}),
     ],
 )
 def test_a_selector_takes_a_metric_by_name_or_by_flag(selector: str, taken: set[str]) -> None:
@@ -119,8 +127,10 @@ def test_a_selector_takes_a_metric_by_name_or_by_flag(selector: str, taken: set[
         "calls": MetricFlags(high_value=True),
         "reports": MetricFlags(meaningful=False, core=True),
     }
-    rules = compiled(metrics=flags)
-    lines = ("calls", "reports", "unnamed", "@people")
+    features = {"export": FeatureFlags(core=True), "search": FeatureFlags()}
+    rules = compiled(metrics=flags, features=features)
+    named = ("@feature:export", "@feature:search", "@feature:chart")
+    lines = ("calls", "reports", "unnamed", "@people", *named)
     assert {name for name in lines if rules.selects(selector, name)} == taken
 
 
@@ -153,7 +163,7 @@ def test_severity_is_fixed_or_found_or_follows_the_renewal(
             [a.rule("dorp", params={})],
             [],
             ("rules", 0, "primitive"),
-            "'dorp' is unknown; known are change, deadline, drop",
+            "'dorp' is unknown; known are abandonment, breadth, change, deadline, drop",
         ),
         ([a.silent(0)], [], ("rules", 0, "params", "days"), "greater than or equal to 1 (it is 0)"),
         ([a.silent(wat=1)], [], ("rules", 0, "wat"), "Extra inputs are not permitted (it is 1)"),

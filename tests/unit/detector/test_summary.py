@@ -32,6 +32,28 @@ def test_a_summary_is_what_a_person_sees_at_a_glance() -> None:
     )
 
 
+def test_what_each_metric_could_show_is_told_and_kept() -> None:
+    log = a.Log().add(a.rules(a.rule("drop", "fell", params={"metric": "usage"})))
+    for day in range(1, 141):
+        log.add(a.tick(day, 3, seen={"app": [day - 1]}), a.usage(20 + day % 3, day=day, hour=4))
+    played = a.play(log)
+    known = played.accounts["account:acme"]
+    told = summary.of(known, played.stamp)
+    assert (told.states, told.least) == ({"usage": "ok"}, {"usage": 16})
+    restored = Partition.restore(0, 1, a.store({}, played.cut()))
+    assert summary.of(restored.accounts["account:acme"], played.stamp) == told
+
+
+def test_names_of_metrics_leave_room_for_what_they_could_show() -> None:
+    known = partition().accounts["account:acme"]
+    for n in range(30):
+        known.states[f"metric_{n:02}"] = "too_little_volume"
+        known.least[f"metric_{n:02}"] = 71
+    told = summary.of(known, 1)
+    assert list(told.least) == list(told.states) == [f"metric_{n:02}" for n in range(10)]
+    assert len(msgspec.json.encode(told)) < 1_000
+
+
 def test_a_month_is_told_day_by_day_in_units() -> None:
     account = partition().accounts["account:acme"]
     # day 26 is 30 January, day 28 is 1 February

@@ -114,3 +114,45 @@ def test_a_line_is_dark_while_all_of_its_sources_are(
     (masked,) = looked.series([row(made)]).masked
     # day 2 is a holiday only where the country is known
     assert {int(day) + 1 for day in np.flatnonzero(masked)} == dark
+
+
+def counted(*tickets: Line, beside: Line | None = None, **profile: object) -> Row:
+    """The tickets of an account, with a line of usage if there is one."""
+    one = Account("acme", 0)
+    for name, value in profile.items():
+        setattr(one.facts.profile, name, value)
+    if beside is not None:
+        one.facts.buckets.lines["usage"] = beside
+    one.facts.buckets.lines["@tickets"] = tickets[0]
+    return Row(one, "@tickets", ("@tickets",), tickets)
+
+
+def test_no_ticket_yet_is_none_for_as_long_as_the_account_is_known() -> None:
+    ticket, used = line(1000, start=50), line(1000, start=20)
+    known = [
+        window(60, 90).series([one]).known.tolist()[0]
+        for one in (
+            counted(ticket),
+            counted(ticket, beside=used),
+            counted(ticket, beside=used, started_on=a.on(10)),
+            counted(ticket, beside=used, started_on=a.on(30)),
+        )
+    ]
+    assert known == [11, 41, 51, 41]
+
+
+def test_a_week_without_anybodys_ticket_is_an_outage_and_a_weekend_is_none() -> None:
+    outages = spans(app=[(-20, 0), (6, 7), (13, 19), (25, 30)])
+    among = window(30, 40, outages=outages)
+    ticket = line(1000, start=1)
+    (masked,) = among.series([counted(ticket)]).masked
+    assert (np.flatnonzero(masked) - 9).tolist() == [*range(-9, 1), *range(13, 20)]
+    (usage,) = among.series([row(ticket)]).masked
+    assert (np.flatnonzero(usage) - 9).tolist() == [
+        *range(-9, 1),
+        *(6, 7),
+        *range(13, 20),
+        *range(25, 31),
+    ]
+    today = a.START + 30
+    assert (among.dark(ticket, today), among.dark(ticket, today, 7)) == (True, False)

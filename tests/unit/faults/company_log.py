@@ -9,13 +9,14 @@ import msgspec
 from schemas import alerts as alert_records
 from schemas import cloudevents
 from schemas.cloudevents import Incoming
-from schemas.config import Input, MetricFlags, RuleSetContent
+from schemas.config import FeatureFlags, Input, MetricFlags, RuleSetContent
 from schemas.envelope import Entry, Origin, account, decode_entry, encode
 from schemas.events import (
     AccountErased,
     ClockTicked,
     ClosureDeclared,
     Event,
+    FeedbackGiven,
     FxSet,
     PersonErased,
     ProductChanged,
@@ -47,6 +48,8 @@ OFTEN = {
     "usage": 40,
     "stranger": 12,
     "joined": 2,
+    "ticket": 12,
+    "contract": 3,
 }
 """Kinds that are to occur more often than in a load: accounts move from zone to zone."""
 
@@ -128,6 +131,7 @@ class Sim:
         self.rules = 0
         self.late = 0
         self.offset = 0
+        self.votes = 0
         self.mode: Literal["live", "importing"] = self.rng.choice(("live", "live", "importing"))
 
     def everywhere(self, event: Event, subjects: tuple[str, ...] = (), time: int = 0) -> None:
@@ -195,6 +199,22 @@ class Sim:
         else:
             who = f"{self.rng.choice('ps')}{self.rng.randrange(STRANGERS)}"
             self.everywhere(PersonErased(person=who), (), time)
+
+    def vote(self) -> None:
+        """Let a person say what an alert was worth, perhaps of an account that nobody knows."""
+        who = f"acct_{self.rng.randrange(10)}"
+        said = FeedbackGiven(
+            alert=f"a{self.rng.randrange(4)}",
+            verdict=self.rng.choice(("useful", "false_alarm")),
+            author=self.rng.choice(("ana", "kim", None)),
+            rule=self.rng.choice(("silence", "payment-failed", None)),
+        )
+        # The desk tells it again after a crash.
+        self.votes += self.rng.choice((1, 1, 1, 0))
+        number, time = home(account(who), PARTITIONS), self.now - self.rng.choice((0, HOUR))
+        told = (f"feedback-{number}-{self.votes}", "ebbwatch", time, (account(who),), said)
+        origin = Origin("alerts.v1", number, self.votes, 0)
+        self.owned[number].arriving.append(Entry(*told, origin))
 
     def replay(self) -> None:
         """Let an operator send again what was refused."""
@@ -283,6 +303,7 @@ def content(rng: Random) -> RuleSetContent:
         rules=rules,
         overrides=overrides,
         metrics={"exports": MetricFlags(meaningful=rng.random() < 0.7)},
+        features={name: FeatureFlags() for name in ("exports", "search")[: 1 + left["shadow"]]},
         inputs=inputs if rng.random() < 0.8 else {},
     )
 
@@ -318,6 +339,8 @@ def play(seed: int, steps: int = 25) -> Sim:
             sim.erase()
         elif chance < 0.35:
             sim.replay()
+        elif chance < 0.6:
+            sim.vote()
         if rng.random() < 0.9:
             sim.tick(ago=rng.choice((0, 0, 2 * HOUR)))
         sim.go_on()

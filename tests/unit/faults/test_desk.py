@@ -23,13 +23,16 @@ from schemas.cases import (
     CaseReopened,
     CaseResolved,
     CaseSnoozed,
+    FeedbackRecord,
     LogRecord,
     NoticeDelivered,
     NoticeFailed,
     NoticeIntended,
     Target,
 )
-from tests.faults.oracle import Arrived, Desk, desk_differences, recount_desk
+from schemas.envelope import Entry, Origin, encode
+from schemas.events import FeedbackGiven
+from tests.faults.oracle import Arrived, Desk, desk_differences, recount_desk, votes
 from tests.unit.faults.stories import Message, at
 
 NOTICES = UUID("8a7bb5d0-2f4e-5c1b-9c57-0d3e6a1f4b92")
@@ -222,3 +225,41 @@ def test_cases_are_listed_as_the_log_leaves_them() -> None:
     assert desk_differences(Desk(), [line]) == [
         "the case of acme is listed as open, in the log it is of nobody"
     ]
+
+
+def said(id: str, verdict: Any, alert: str = "a1") -> FeedbackRecord:
+    return FeedbackRecord(id=id, case="acme", by="ana", at=NOW, alert_id=alert, verdict=verdict)
+
+
+def vote(n: int, verdict: Any) -> Entry:
+    """Return what the detector must hear of the record number `n`."""
+    given = FeedbackGiven(alert="a1", verdict=verdict, author="ana", rule="silence")
+    origin = Origin("alerts.v1", 0, 2 * n, 0)
+    id, subjects = f"feedback-0-{2 * n}", ("account:acme",)
+    return Entry(id, "ebbwatch", at(3, n / 60), subjects, given, origin)
+
+
+def test_the_detector_hears_of_every_verdict_that_is_news_once() -> None:
+    found = desk(
+        alert(),
+        said("1", "useful"),
+        said("1", "known"),  # answered before
+        said("2", "useful"),  # said before
+        said("3", "useful", alert="a9"),  # of another case
+        said("4", "false_alarm"),
+    )
+    assert found.votes == {0: [vote(1, "useful"), vote(5, "false_alarm")]}
+
+
+def test_verdicts_may_come_again_and_may_not_be_skipped_lost_or_made_up() -> None:
+    one, two, three = vote(2, "useful"), vote(4, "known"), vote(6, "useful")
+
+    def wrong(*there: Entry) -> list[str]:
+        log = [Message(n, at(4), encode([each])) for n, each in enumerate(there)]
+        return list(votes({0: [one, two]}, {0: log}))
+
+    assert wrong(one, two) == wrong(one, one, two) == wrong(one, two, one, two) == []
+    assert wrong(one) == [f"events 0: 1 votes are missing: {two}"]
+    assert wrong(two, one, two) == [f"events 0, offset 0, entry 0: 1 votes are skipped: {one}"]
+    (made_up,) = wrong(one, two, three)
+    assert "feedback that nobody gave" in made_up

@@ -26,7 +26,7 @@ def test_a_company_folded_in_portions_with_crashes_is_what_its_log_says(seed: in
 @pytest.fixture(scope="module")
 def sim() -> company_log.Sim:
     """A company in which everything that is spoilt below has happened."""
-    return company_log.play(54, steps=30)
+    return company_log.play(62, steps=30)
 
 
 def plain(found: Actual) -> dict[str, Any]:
@@ -72,6 +72,33 @@ def _episode(found: dict[str, Any]) -> None:
     line["episodes"] = [one | {"since": one["since"] + 1} for one in line["episodes"]]
 
 
+def _ticket(found: dict[str, Any]) -> None:
+    line = next(one for one in found["accounts"] if one["tickets"])
+    opened = line["tickets"]["opened"]
+    line["tickets"] = {"opened": {id: [day + 1, high] for id, (day, high) in opened.items()}}
+
+
+def _line(found: dict[str, Any], name: str) -> None:
+    line = next(one for one in found["accounts"] if one["buckets"].get(name))
+    line["buckets"] = {who: days for who, days in line["buckets"].items() if who != name}
+
+
+def _seats(found: dict[str, Any]) -> None:
+    line = next(one for one in found["accounts"] if one["seats"].get("told"))
+    told = [[at, id, day, seats + 1] for at, id, day, seats in line["seats"]["told"]]
+    line["seats"] = line["seats"] | {"told": told}
+
+
+def _contract(found: dict[str, Any]) -> None:
+    line = next(one for one in found["accounts"] if one["seats"].get("contracts"))
+    line["seats"] = line["seats"] | {"contracts": {}}
+
+
+def _vote(found: dict[str, Any]) -> None:
+    line = next(one for one in found["accounts"] if one["feedback"])
+    line["feedback"] = {"silence": {"useful": 99}}
+
+
 SPOILT: dict[str, Spoil] = {
     "a half too many": _bucket,
     "nobody was active": _person,
@@ -82,6 +109,13 @@ SPOILT: dict[str, Spoil] = {
     "an alert came twice": lambda found: _alerts(found).append(_alerts(found)[0]),
     "an alert says something else": _payload,
     "an episode began elsewhere": _episode,
+    "a ticket counts on another day": _ticket,
+    "tickets are not counted": lambda found: _line(found, "@tickets"),
+    "urgent tickets are not counted": lambda found: _line(found, "@tickets_high"),
+    "a feature is not counted": lambda found: _line(found, "@feature:exports"),
+    "a seat too many": _seats,
+    "a contract is lost": _contract,
+    "a vote is another": _vote,
     "a reject is lost": lambda found: found["rejects"].pop(),
     "a message is not folded": lambda found: found["stamps"].update({0: 0}),
 }

@@ -144,10 +144,13 @@ def test_an_alert_holds_what_it_was_raised_by_number_for_number() -> None:
             "masked_days": [],
             "thresholds_in_force": {
                 "days": 2,
-                "pace": 18,
+                "pace": 20,
                 "shortest": 5,
                 "longest": 150,
                 "active_days": 5,
+                "unknown": None,
+                "population": None,
+                "alive": 0.5,
             },
             "metrics": ["api_calls"],
             "computed_from": {
@@ -159,6 +162,7 @@ def test_an_alert_holds_what_it_was_raised_by_number_for_number() -> None:
                 "masked": list(range(82)),
                 "swings": [None] * 42,
             },
+            "history": {"last_alert": None, "false_alarm_votes": 0},
             "title": "Silent for two days",
             "play": "call",
         },
@@ -260,6 +264,7 @@ def test_the_second_failure_of_a_payment_alerts_and_its_success_ends_it() -> Non
         "method": None,
         "next_retry_on": None,
         "thresholds_in_force": {"count": 2},
+        "history": {"last_alert": None, "false_alarm_votes": 0},
         "title": "A payment failed twice",
         "play": "fix-payment",
     }

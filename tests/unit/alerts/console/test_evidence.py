@@ -55,6 +55,21 @@ def test_a_drop_in_numbers() -> None:
     ]
 
 
+def test_both_windows_of_a_fall_are_told_and_what_came_before_it() -> None:
+    because = {
+        "ratio": 0.69,
+        "ratio_28": 0.74,
+        "history": {"last_alert": "2026-01-08", "false_alarm_votes": 2},
+    }
+    assert [(one.name, one.value) for one in numbers(alert(because=because))] == [
+        ("Change", "−31 %"),
+        ("Change in 28 days", "−26 %"),
+        ("Before", "the last one on 8 January 2026; called false 2 times"),
+    ]
+    first = {"history": {"last_alert": None, "false_alarm_votes": 0}}
+    assert [(one.name, one.value) for one in numbers(alert(because=first))] == [("Before", "none")]
+
+
 def test_a_silence_in_numbers_keeps_its_parameters_for_statisticians() -> None:
     silent = alert(
         because={

@@ -300,6 +300,45 @@ async def test_the_last_event_is_told_to_the_hour(door: Door, minutes: int, told
     assert f"Last event {told}" in text(await door.get("/accounts/acct_1"))
 
 
+async def test_an_alert_in_shadow_can_be_judged_though_there_is_no_case(door: Door) -> None:
+    shadow = AccountPage(account="dark", name="Dark", alerts=[alert("dark", shadow=True)])
+    door.view.pages["dark"] = shadow
+    told = text(await door.get("/accounts/dark"))
+
+    assert "Raised by rules that are only measured; nobody is told." in told
+    assert "What was this alert worth? Useful False alarm Known already Too late" in told
+
+
+async def test_what_is_watched_is_told_with_what_it_could_show(door: Door) -> None:
+    states = {
+        "@people": "ok",
+        "api_calls": "too_little_volume",
+        "exports": "warming_up",
+        "odd": "of_a_newer_version",
+    }
+    page = door.view.pages["acct_1"]
+    watched = {"states": states, "least": {"@people": 22, "api_calls": 71}}
+    door.view.pages["acct_1"] = page.model_copy(update=watched)
+    answer = await door.get("/accounts/acct_1")
+
+    table = answer.text.partition('id="watched-title"')[2].partition("</table>")[0]
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td.*?>(.*?)</td><td.*?>(.*?)</td>", table)
+    assert [tuple(re.sub("<.*?>", "", cell) for cell in row) for row in rows] == [
+        ("Active people", "judged at the end of each day", "22 % in four weeks"),
+        (
+            "api_calls",
+            "too little volume to tell, but for the largest falls",
+            "too little volume to tell",
+        ),
+        (
+            "exports",
+            "learning: 112 days with this customer are needed first",
+            "not known yet",
+        ),
+        ("odd", "of a newer version", "not known yet"),
+    ]
+
+
 async def test_the_list_of_accounts_tells_the_state_of_each_case(door: Door) -> None:
     shadow = AccountPage(account="dark", name="Dark", alerts=[alert("dark", shadow=True)])
     door.view.pages["dark"] = shadow

@@ -3,7 +3,7 @@ a simulated Kafka, with an event loop of its own, so that it can be frozen, or e
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -84,7 +84,7 @@ class Replica:
             directory, self.appender, self, Tally(), "http://desk", 1.0, clock.now, lambda: 0.5
         )
         unseen: Any = _Unseen
-        self.ownership = Ownership(SETTINGS, health, unseen, self._seek)
+        self.ownership = Ownership(SETTINGS, health, unseen, self._seek, self._return)
         self.outbox = Outbox(self.ownership, directory, dispatch, self.appender, 2)
         self.consumer = _Consumer(self, health)
 
@@ -151,6 +151,12 @@ class Replica:
 
     async def _seek(self, owned: Any) -> None:
         await self.consumer.begin(owned)
+
+    async def _return(self, items: Sequence[tuple[int, bytes]]) -> None:
+        """Let entries stand in `events.v1`, however often that must be tried."""
+        while self.fate(self.world.fates) == "is lost":
+            await asyncio.sleep(LATE_SECONDS)
+        await self.travel(TRAVEL_SECONDS, lambda: self.world.give_back(items))
 
     async def land(self) -> None:
         """Do what the service does before partitions are given up."""

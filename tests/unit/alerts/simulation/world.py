@@ -7,11 +7,12 @@ next thing is due. So a process can be ended between any two things that it wait
 import heapq
 import itertools
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from schemas import cases
 from schemas.cases import LogRecord, NoticeDelivered, NoticeFailed, NoticeIntended
+from schemas.envelope import Entry, decode_entry
 from services.alerts.cases.partition import Partition
 from tests.unit.alerts import oracle
 from tests.unit.alerts.builders import case_of
@@ -44,6 +45,7 @@ class World:
         away_until: Kafka answers nobody until then, monotonic seconds.
         unsent: What was given up because its channel was off, or gone.
         rejected: Offsets of the records that `rejects.v1` holds.
+        returned: What the detector has taken of `events.v1`: what is new by its origin.
         faults: What must never happen, and did.
         happened: How often what happened, so that a test can tell that it was not idle.
     """
@@ -62,6 +64,7 @@ class World:
         self.away_until = 0.0
         self.unsent: list[NoticeFailed] = []
         self.rejected: list[int] = []
+        self.returned: list[Entry] = []
         self.faults: list[str] = []
         self.happened: Counter[str] = Counter()
         self.owner: int | None = 0
@@ -198,6 +201,17 @@ class World:
         said = f"{notice} is sent by who read the log to its end {behind} s ago"
         self.require(behind < CURRENT_SECONDS, said)
 
+    def give_back(self, items: Sequence[tuple[int, bytes]]) -> None:
+        """Take entries as the detector does: one whose origin is not newer is known."""
+        for _, raw in items:
+            entry = decode_entry(raw)
+            newest = self.returned[-1].origin if self.returned else None
+            if newest is None or (entry.origin is not None and entry.origin > newest):
+                self.returned.append(entry)
+                self.happened["returned"] += 1
+            else:
+                self.happened["returned again"] += 1
+
     def look_at_snapshot(self) -> Partition:
         """Return what is stored, which must be what the log says up to its stamp."""
         restored = Partition.restore(0, 1, dict(self.snapshots.kept))
@@ -206,6 +220,11 @@ class World:
         passed = [one.offset for one in left if one.offset < restored.position]
         self.require(not passed, f"{passed} are passed over at {restored.position}")
         self.faults += differences(pictures(restored), oracle.recount(prefix).pictures())
+        folded = Partition.begin(0, 1)
+        for one in prefix:
+            folded.apply(*one)
+        returned = [one for one in self.returned if one.origin and one.origin[2] <= restored.stamp]
+        self.require(returned == folded.returned, f"of {folded.returned} {returned} came back")
         return restored
 
     def require(self, holds: bool, otherwise: str) -> None:

@@ -1,39 +1,11 @@
-"""`drop`, `stop` and `silence` for one account, written from the formulas, one number at a time.
-
-Shares no code with the product and uses no array. Days are counted since 1970-01-01, weekday
-Monday 0; `Account.counts` maps each known day to its count.
-"""
+"""`drop` and `stop` for one account, written from detection.md §1 and §2, a number at a time."""
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
 
 from scipy.special import betainc
 
-from services.detector.primitives.day import Series
-
-
-@dataclass(frozen=True)
-class Account:
-    """One account on the judged day `t`."""
-
-    t: int
-    counts: dict[int, float]
-    masked: frozenset[int]
-    swings: list[float]
-
-
-def account(series: Series, row: int) -> Account:
-    """Return one row of a series."""
-    width = series.counts.shape[1]
-    known = range(series.day - int(series.known[row]) + 1, series.day + 1)
-    column = {day: width - 1 - (series.day - day) for day in known}
-    return Account(
-        t=series.day,
-        counts={day: float(series.counts[row, column[day]]) for day in known},
-        masked=frozenset(day for day in known if series.masked[row, column[day]]),
-        swings=[float(d) for d in series.swings[row]],
-    )
+from tests.unit.detector.primitives.reference.account import Account
 
 
 class Reference:
@@ -150,15 +122,3 @@ class Reference:
         phi, x = max(1.0, self.phi), 0.5 * e / self.bsum
         p = float(betainc(o / phi + 0.5, self.bsum / phi + 0.5, x / (1 + x)))
         return round(o / e, 9) <= 0.1 and round(p, 9) >= 0.999
-
-
-def silence(one: Account) -> tuple[bool, bool]:
-    """Return whether §3 can tell, and whether it fires, from the 206 days in sight."""
-    active = [d for d in sorted(one.counts) if d > one.t - 206 and one.counts[d] > 0]
-    if len(active) < 5 or one.t in one.masked:
-        return False, False
-    last = active[-1]
-    q = len([d for d in active if d > last - 56]) / 56
-    limit = min(150.0, max(5.0, 18 / math.sqrt(q)))
-    silent = [d for d in range(last + 1, one.t + 1) if q < 0.35 or d not in one.masked]
-    return True, len(silent) >= round(limit, 9)

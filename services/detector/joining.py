@@ -1,0 +1,75 @@
+"""How others do, in the judgement of one account: told beside it, and in its place. Pure."""
+
+from functools import partial
+from typing import Any, Final
+
+from services.detector import episode as episodes
+from services.detector.calendars import to_date
+from services.detector.episode import Episode
+from services.detector.fleet import Shared
+from services.detector.ledger import Closing
+from services.detector.peers import scopes_of
+from services.detector.primitives.day import Verdicts
+from services.detector.primitives.finding import Finding
+from services.detector.raising import Applied, Because
+
+SHARED_KINDS: Final = ("usage_drop",)
+"""Kinds of alerts that an incident tells in their place; what yields to them is held back too."""
+PEERS_KINDS: Final = ("usage_drop", "silence")
+"""Kinds of alerts whose evidence says how others did."""
+
+
+def peers(closing: Closing, segment: str | None, kind: str) -> dict[str, Any]:
+    """Return how customers of a segment did two days before, or else how all did.
+
+    Args:
+        closing: Knows what all partitions said of that day; nothing, of imported history.
+        segment: The account's.
+        kind: The alert's kind.
+    """
+    if kind not in PEERS_KINDS:
+        return {}
+    for scope in reversed(scopes_of(segment)):
+        if scope in closing.peers:
+            percent, accounts = closing.peers[scope]
+            return {"peer_ratio": percent / 100, "peer_accounts": accounts}
+    return {}
+
+
+def ratio_of(verdicts: Verdicts, row: int) -> float:
+    """Return a row's ratio of 28 days, NaN where its primitive does not say."""
+    return float("nan") if verdicts.ratio is None else float(verdicts.ratio[row])
+
+
+def take(
+    applied: Applied, shared: Shared | None, finding: Finding, ratio: float, because: Because
+) -> None:
+    """Take a finding into its episode, unless an incident tells it.
+
+    Args:
+        applied: The rule and the account.
+        shared: The fall that many accounts share, if there is or was one.
+        finding: What the primitive says.
+        ratio: Of the account; what falls much further than the others falls by itself.
+        because: The evidence.
+    """
+    known = applied.account.episodes.get(episodes.key(applied.rule.id, finding.object))
+    if shared is not None and finding.fires and _explained(applied, shared, known, ratio):
+        applied.join(finding.object, partial(_with_incident, because, shared))
+        return
+    if shared is not None and known is not None and known.joined:
+        episodes.release(known, shared.ended != "new_normal")
+        applied.out.changed[applied.account.id] = applied.account
+    applied.take(finding, because)
+
+
+def _explained(applied: Applied, shared: Shared, known: Episode | None, ratio: float) -> bool:
+    if applied.rule.kind(applied.variant) not in SHARED_KINDS:
+        return False
+    raised_on = known.raised_on if known is not None and known.open else None
+    return shared.explains(ratio, raised_on)
+
+
+def _with_incident(because: Because, shared: Shared) -> dict[str, Any]:
+    since = to_date(shared.since).isoformat()
+    return because() | {"incident": {"alert_id": shared.alert_id, "since": since}}

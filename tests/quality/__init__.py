@@ -1,0 +1,1 @@
+"""How good detection is, measured on real accounts: `make quality`."""

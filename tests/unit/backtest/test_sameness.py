@@ -1,0 +1,58 @@
+"""A backtest says what an import of the same files says, whoever plays it (design §5, b and c)."""
+
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from schemas.config import RuleSetContent
+from schemas.events import RulesApplied
+from services.backtest import run
+from services.company import shipped
+from tests import builders as a
+from tests.unit.backtest import histories as h
+
+
+def test_a_backtest_raises_what_an_import_of_the_same_files_raises(
+    tmp_path: Path, seed: int
+) -> None:
+    files = run.look_at(h.write(tmp_path, seed))
+    content = shipped().content
+    outcome, alerts = h.played(files, content)
+    expected = h.same(h.imported(files, content, 3, random.Random(seed)))
+    assert h.same(alerts) == expected
+    assert {row.alert_id for row in outcome.rows} == {one[0] for one in expected}
+    assert {row.kind for row in outcome.rows} >= {"usage_drop", "silence", "ticket_spike", "change"}
+
+
+def test_any_number_of_workers_finds_the_same(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = h.write(tmp_path, seed)
+    del given["events"]
+    files = run.look_at(given)
+    content = shipped().content
+    alone, alerts = h.played(files, content)
+    monkeypatch.setattr(run, "FEW_BYTES", 0)
+    together, others = h.played(files, content, workers=3)
+    assert h.same(others, peers=True) == h.same(alerts, peers=True)
+    assert together == alone
+
+
+def test_what_goes_from_one_partition_to_another_arrives_before_the_day_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = run.look_at({"events": [h.write_people(tmp_path)]})
+    applied = a.rules(a.silent(2, clear_days=2)).event
+    assert isinstance(applied, RulesApplied)
+    content = msgspec.json.decode(applied.content, type=RuleSetContent)
+    alone, alerts = h.played(files, content)
+    monkeypatch.setattr(run, "FEW_BYTES", 0)
+    together, others = h.played(files, content, workers=2)
+    assert h.same(others, peers=True) == h.same(alerts, peers=True)
+    assert together == alone
+    # Every account is active through a person of whom another partition may know; then no more.
+    assert {(row.account, row.day.isoformat()) for row in together.rows} == {
+        (f"acct_{number}", "2026-05-08") for number in range(8)
+    }

@@ -1,0 +1,244 @@
+"""What an alert says, computed again: from what it keeps, and from the events themselves."""
+
+from collections.abc import Sequence
+from datetime import date
+from functools import cache
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from schemas.alerts import Alert, AlertRaised
+from schemas.config import RuleSetContent
+from schemas.envelope import COMPANY, encode
+from services.commands.recounting import DISTINCT, Recounted, compared
+from services.detector.calendars import to_date
+from services.detector.episode import alert_id
+from services.detector.facts.profile import Profile
+from services.detector.fleet import KIND, OBJECT, RULE, Look, Shared
+from services.detector.incident import _because
+from services.detector.partition import Partition
+from services.detector.primitives import DAY
+from services.detector.recompute import ABSENT, Line, Recomputed, recompute, same
+from services.detector.recount import Recount
+from services.detector.rehearsal import messages
+from services.detector.rules import RuleSet, compile_rules
+from tests import builders as a
+from tests.unit.detector.packed import CONTENT, FIRING, RULES
+
+STOPPED = "usage-stopped"
+
+
+class Story:
+    """The first case of a shipped rule that fires, played to its end.
+
+    Attributes:
+        rules: The rule set that judged it.
+        messages: Its log.
+        alerts: What was said by then, by all rules.
+    """
+
+    def __init__(self, rule: str) -> None:
+        told = list(messages(CONTENT, rule, FIRING[rule]))
+        self.messages = [a.Message(n, at, encode(some)) for n, (at, some) in enumerate(told)]
+        self.rules: RuleSet = compile_rules(1, told[0][1][0].event.content)  # type: ignore[union-attr]
+        self.partition = a.play(self.messages, Partition.begin(0, 1, 1 << 16))
+        self.alerts: list[Alert] = self.partition.cut().alerts
+
+    def found(self, alert: Alert, rules: RuleSet | None = None) -> Recomputed:
+        raised = next(one for one in self.alerts if one.alert_id == alert.alert_id)
+        assert isinstance(raised, AlertRaised)
+        return recompute(alert, rules or self.rules, raised.day)
+
+    def recounted(self, alert: Alert, first: int = 0) -> Recounted:
+        """Count from a message on, as if those before were deleted."""
+        profile = self.partition.accounts[f"account:{alert.account}"].facts.profile
+        due = round(alert.fired_at.timestamp() * 1e6)
+        counting = Recount(alert.account, profile, alert.account_now.stamp, due, 1)
+        for one in self.messages[first:]:
+            if not counting.take(*one):
+                break
+        return compared(alert, counting, first, self.messages[first].appended)
+
+
+@cache
+def story(rule: str) -> Story:
+    return Story(rule)
+
+
+def stopped() -> Alert:
+    return next(one for one in story(STOPPED).alerts if one.rule == STOPPED)
+
+
+def wrong(found: Recomputed) -> Sequence[Line]:
+    return [line for line in found.lines if not line.agrees]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_number_of_every_shipped_rule_comes_out_again(rule: str) -> None:
+    mine = [one for one in story(rule).alerts if one.rule == rule]
+    assert mine
+    for alert in mine:
+        found = story(rule).found(alert)
+        assert (wrong(found), len(found.lines) > 5) == ([], True)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_days_of_every_shipped_rule_are_counted_again_from_the_events(rule: str) -> None:
+    asked = story(rule).rules.by_id[rule].primitive in DAY
+    for alert in (one for one in story(rule).alerts if one.rule == rule):
+        assert ("computed_from" in alert.because) == asked
+        if not asked:
+            continue
+        counted = story(rule).recounted(alert)
+        assert counted.events > 0
+        if alert.kind in DISTINCT:
+            assert (counted.days, counted.notes) == ([], [f"{DISTINCT[alert.kind]} are no sums"])
+        else:
+            assert (counted.agrees, counted.gone, counted.notes) == (True, 0, [])
+
+
+@pytest.mark.parametrize(
+    "name, value, differ",
+    [
+        ("observed", 3.0, {"observed"}),
+        ("rule_window", None, set()),
+        ("window", {"from": "2026-01-01", "to": "2026-01-07", "days_used": 7}, {"window.from"}),
+        (
+            "weekly",
+            [],
+            {f"weekly[{n}].{one}" for n in range(8) for one in ("observed", "expected")},
+        ),
+    ],
+)
+def test_a_number_that_was_changed_is_named(name: str, value: Any, differ: set[str]) -> None:
+    alert = stopped()
+    tampered = replace(alert, because=alert.because | {name: value})
+    found = story(STOPPED).found(tampered)
+    assert differ <= {line.name for line in wrong(found)}
+    if name == "rule_window":
+        assert found.notes[-1] == "rule_window: not computed from the stored evidence"
+    if name == "weekly":
+        assert {line.stored for line in wrong(found)} == {ABSENT}
+
+
+def test_a_count_that_was_changed_shows_in_what_is_computed_from_it_and_beside_the_events() -> None:
+    alert = stopped()
+    source = alert.because["computed_from"]
+    counts = [*source["counts"][:-60], 999, *source["counts"][-59:]]
+    tampered = replace(
+        alert, because=alert.because | {"computed_from": source | {"counts": counts}}
+    )
+    assert {"expected", "probability"} & {one.name for one in wrong(story(STOPPED).found(tampered))}
+    counted = story(STOPPED).recounted(tampered)
+    (day,) = [one for one in counted.days if not one.agrees]
+    assert (day.stored, counted.agrees) == (999, False)
+
+
+@pytest.mark.parametrize(
+    "change, differ",
+    [
+        ({"severity": "low"}, {"severity"}),
+        ({"kind": "silence"}, {"kind"}),
+        ({"account": "beta"}, {"alert_id"}),
+        ({"object": "else"}, {"alert_id"}),
+    ],
+)
+def test_what_does_not_follow_from_the_numbers_is_named(
+    change: dict[str, Any], differ: set[str]
+) -> None:
+    alert = replace(stopped(), **change)
+    raised_on = stopped().day
+    found = recompute(alert, story(STOPPED).rules, raised_on)
+    assert {line.name for line in wrong(found)} == differ
+
+
+def test_an_alert_that_the_limits_of_another_rule_set_would_not_raise_is_named() -> None:
+    alert = stopped()
+    changed = [{"rule": STOPPED, "params": {"ratio": 0.0, "probability": 0.999999}}]
+    content = story(STOPPED).partition.ledger.rule_sets[1]
+    strict = compile_rules(2, replace(_content(content), overrides=changed))
+    found = story(STOPPED).found(alert, strict)
+    assert "its limits are those of no segment of this rule set" in found.notes
+    assert {line.name for line in wrong(found)} >= {"thresholds_in_force.probability"}
+
+
+def test_a_rule_that_differs_by_segment_is_told_by_its_limits() -> None:
+    alert = stopped()
+    content = story(STOPPED).partition.ledger.rule_sets[1]
+    default = [{"rule": STOPPED, "params": {"ratio": 0.05}}]
+    smb = [{"rule": STOPPED, "segment": "smb", "params": {"ratio": 0.1}}]
+    rules = compile_rules(2, replace(_content(content), overrides=default + smb))
+    assert wrong(story(STOPPED).found(alert, rules)) == []
+
+
+def test_a_rule_that_is_gone_and_evidence_that_is_none_are_said() -> None:
+    alert = stopped()
+    gone = recompute(alert, RuleSet(n=7), alert.day)
+    assert gone == Recomputed([], ["rule set 7 has no rule 'usage-stopped': nothing to ask"])
+    bare = recompute(replace(alert, because={}), story(STOPPED).rules, alert.day)
+    assert bare.notes == ["the record keeps no evidence of its own"]
+    broken = replace(alert, because={"computed_from": {"counts": ["x"]}})
+    (note,) = recompute(broken, story(STOPPED).rules, alert.day).notes
+    assert note.startswith("its evidence cannot be read: ValueError")
+
+
+def test_a_fall_that_many_share_follows_from_how_many_they_are() -> None:
+    found = Look(told=100, fallen=40, share=400, ordinary=100, median=100, depth=60)
+    fall = Shared("x", a.START, a.START - 3, found.depth)
+    because = _because(found, fall, a.START)
+    subject = alert_id(COMPANY, RULE, OBJECT, a.START, 0)
+    record = replace(
+        stopped(), account=COMPANY, rule=RULE, kind=KIND, object=OBJECT, because=because,
+        alert_id=subject,
+    )  # fmt: skip
+    told = recompute(record, RuleSet(), to_date(a.START))
+    assert (wrong(told), len(told.lines)) == ([], 7)
+    fewer = replace(record, because=because | {"accounts_fallen": 20})
+    assert {line.name for line in wrong(recompute(fewer, RuleSet(), to_date(a.START)))} == {
+        *("share", "common_share", "fires")
+    }
+
+
+def test_days_that_the_log_no_longer_holds_whole_are_not_counted() -> None:
+    alert = stopped()
+    first = next(n for n, one in enumerate(story(STOPPED).messages) if one.appended >= a.at(90))
+    counted = story(STOPPED).recounted(alert, first)
+    whole = Recount("x", Profile(), 0, 0, 1).day_of(story(STOPPED).messages[first].appended) + 1
+    begin = (date.fromisoformat(counted.days[0].name) - date(1970, 1, 1)).days
+    assert (counted.agrees, begin) == (True, whole)
+    known = alert.because["computed_from"]["known"]
+    assert counted.gone == known - len(counted.days) > 0
+
+
+def test_what_comes_after_the_day_was_judged_or_twice_is_not_counted() -> None:
+    log = a.Log().each(
+        a.rules(a.silent(3)),
+        a.tick(1, 3),
+        a.usage(2, day=1, id="once"),
+        a.usage(2, day=1, id="once"),
+        *(a.tick(day, 3, seen={"app": [day - 1]}) for day in (2, 3, 4)),
+    )
+    log.add(
+        a.usage(4, day=1, hour=5, id="before"),
+        a.tick(5, 3, seen={"app": [4]}),
+        a.usage(8, day=1, id="after"),
+    )
+    (alert,) = a.play(log).cut().alerts[:1]
+    due = round(alert.fired_at.timestamp() * 1e6)
+    counting = Recount("acme", Profile(), alert.account_now.stamp, due, 1)
+    taken = [counting.take(*one) for one in log]
+    assert (taken[-1], counting.events) == (False, 2)
+    assert counting.counts(["usage"], a.START + 1, a.START + 4) == [6.0, 0.0, 0.0]
+
+
+def test_numbers_are_the_same_but_for_their_last_decimal() -> None:
+    assert same(0.1234567, 0.123457)
+    assert not same(0.12346, 0.123457)
+    assert not same(True, 1)
+    assert not same(None, 0)
+
+
+def _content(raw: str) -> RuleSetContent:
+    return msgspec.json.decode(raw, type=RuleSetContent)
