@@ -15,7 +15,7 @@ from services.detector.primitives.day import Bools, Series
 from services.detector.rules import RuleSet
 from services.detector.subject import Account
 
-S = TypeVar("S", np.int64, np.float64, np.bool_)
+S = TypeVar("S", np.float64, np.bool_)
 
 COMBINED = "activity"
 """Object of a rule that judges several metrics as one."""
@@ -95,7 +95,8 @@ class Window:
         last = self.closing.day if day is None else day
         first, size = last - self.days + 1, (len(rows), self.days)
         # One buffer each, joined: an assignment to an array per row takes far longer.
-        counts = _array(np.int64, (_counts(row, first, self.days) for row in rows), size) / 1000.0
+        thousandths = b"".join([_counts(row, first, self.days) for row in rows])
+        counts = np.frombuffer(thousandths, dtype=np.int64).reshape(size) / 1000.0
         masked = _array(np.bool_, (self._mask(row, last) for row in rows), size)
         swings = _array(np.float64, (_swings(row, last) for row in rows), (len(rows), SWING_WEEKS))
         known = [min(max(last - _began(row) + 1, 0), self.days) for row in rows]

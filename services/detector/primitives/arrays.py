@@ -29,11 +29,20 @@ def pick(series: Series, rows: NDArray[np.intp]) -> Series:
 
 def by_lag(series: Series, days: int) -> tuple[Floats, Floats]:
     """Return counts (0 where unused) and 1/0 for used days, (days, accounts), newest first."""
+    known: tuple[Floats, Floats] | None = series.memo.get("by_lag")
+    if known is None or len(known[0]) < days:
+        known = series.memo["by_lag"] = _by_lag(series, days)
+    return known[0][:days], known[1][:days]
+
+
+def _by_lag(series: Series, days: int) -> tuple[Floats, Floats]:
     width = min(days, series.counts.shape[1])
     counts, used = np.zeros((2, days, len(series.known)))
     used[:width] = ~series.masked[:, ::-1][:, :width].T
     used *= np.arange(days)[:, np.newaxis] < series.known
     np.multiply(series.counts[:, ::-1][:, :width].T, used[:width], out=counts[:width])
+    # Others are given the same arrays.
+    counts.flags.writeable = used.flags.writeable = False
     return counts, used
 
 
