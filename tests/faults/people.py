@@ -28,6 +28,8 @@ HANGS_SECONDS = 12.0
 TAKEN = frozenset({200, 202})
 VERDICTS = frozenset({"applied", "unchanged", "unknown_case"})
 PAUSE_SECONDS = 0.05
+FOLLOWS_SECONDS = 10.0
+"""By then the pages show what the log holds; what was lost on the way is not there then either."""
 ANSWER_SECONDS = 15.0
 """Longer than any answer of the desk may take: what takes longer hangs."""
 
@@ -165,9 +167,18 @@ class People:
             if verdict not in VERDICTS
         ]
         for account in {account for account, _ in self.taken.values()}:
-            found += await self._said(account, verdicts)
+            found += await self._unsaid(account, verdicts)
         if found:
             raise NotExact(found)
+
+    async def _unsaid(self, account: str, verdicts: dict[str, str]) -> list[str]:
+        """Return what a page misses though it had time to follow the log."""
+        end = time.monotonic() + FOLLOWS_SECONDS
+        while missing := await self._said(account, verdicts):
+            if time.monotonic() > end:
+                return missing
+            await asyncio.sleep(PAUSE_SECONDS)
+        return []
 
     async def _verdict(self, id: str, account: str) -> str:
         answer = await ask(self.world, f"/api/v1/actions/{id}?account={account}")
