@@ -44,10 +44,15 @@ class Spans(dict[str, int]):
         begins = _day(start)
         if begins is None:
             self.wrong.append(f"{where}: it says nothing without a start such as 2026-05-14")
-        elif not days.removesuffix(".0").isdecimal() or not 1 <= int(float(days)) <= LIMIT:
-            self.wrong.append(f"{where}: {days!r} must be a whole number from 1 to {LIMIT}")
+        elif (length := _whole(days)) is None or not 1 <= length <= LIMIT:
+            self.wrong.append(f"{where}: {days[:40]!r} must be a whole number from 1 to {LIMIT}")
         else:
-            self[account] = begins + int(float(days)) - 1
+            self[account] = begins + length - 1
+
+
+def _whole(text: str) -> int | None:
+    whole = text.removesuffix(".0")
+    return int(whole) if whole.isdecimal() and len(whole) <= len(str(LIMIT)) else None
 
 
 def _day(start: str | None) -> int | None:

@@ -14,6 +14,7 @@ from services.ingest.history.files import HistoryError, HistoryFile, find
 EXAMPLES: Final = 5
 """So many refused rows are quoted."""
 
+_EARLIEST: Final = date(1970, 1, 1)
 _COLUMNS: Final = ("account_id", "date", "amount")
 _ACCOUNT_LIMIT: Final = 200
 _AMOUNT_LIMIT: Final = 1 << 53
@@ -144,6 +145,8 @@ def _churn(cells: Cells) -> Churn | tuple[str, str]:
     on = _day(written[1]) if written else None
     if on is None:
         return "invalid", f"date {when!r} is none; write it as 2026-05-14"
+    if on <= _EARLIEST:
+        return "invalid", f"date {when!r} must lie after {_EARLIEST}, as all history does"
     whole = _WHOLE.fullmatch(amount or "0")
     if whole is None or int(whole[1]) >= _AMOUNT_LIMIT:
         return "invalid", (

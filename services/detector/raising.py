@@ -231,7 +231,13 @@ class Applied:
         """Tell whether a rule that goes first has told about the same, or a part of it."""
         if self._at_risk():
             return True
-        firsts = self.rule.model.yields_to
+        segment = self.account.facts.profile.segment
+        # What a rule in shadow has told nobody knows, but other shadows.
+        firsts = {
+            one.id
+            for one in self.rule.firsts
+            if self.variant.shadow or not one.variant(segment).shadow
+        }
         return bool(firsts) and any(
             one.told and one.rule in firsts and (one.object == object_ or object_ in WHOLE)
             for one in self.account.episodes.values()

@@ -100,6 +100,7 @@ class Rule:
         segments: As it holds for the others.
         risks: For a rule of expansion, the rules of all other categories: while a high alert of
             one is open, nobody speaks of growth (signals.md A24).
+        firsts: The rules that this one yields to.
     """
 
     model: RuleModel
@@ -108,6 +109,7 @@ class Rule:
     default: Variant
     segments: dict[str, Variant] = field(default_factory=dict)
     risks: tuple["Rule", ...] = ()
+    firsts: tuple["Rule", ...] = ()
 
     @property
     def id(self) -> str:
@@ -200,7 +202,7 @@ def compile_rules(n: int, content: str | RuleSetContent) -> RuleSet:
         if override.rule not in known:
             raise RuleError(("overrides", i, "rule"), _unknown("rule", override.rule, known))
     rules = [_rule(i, model, overrides) for i, model in enumerate(models)]
-    ordered = _with_risks(_ordered(rules, known))
+    ordered = _related(_ordered(rules, known))
     event_rules = tuple((r, p) for r in ordered for p in EVENT if r.primitive is p)
     return RuleSet(
         n=n,
@@ -335,9 +337,13 @@ def _ordered(rules: list[Rule], known: dict[str, RuleModel]) -> tuple[Rule, ...]
     return tuple(ordered)
 
 
-def _with_risks(ordered: tuple[Rule, ...]) -> tuple[Rule, ...]:
+def _related(ordered: tuple[Rule, ...]) -> tuple[Rule, ...]:
     risks = tuple(rule for rule in ordered if rule.model.category != "expansion")
-    return tuple(rule if rule in risks else replace(rule, risks=risks) for rule in ordered)
+    related = []
+    for rule in ordered:
+        firsts = tuple(one for one in ordered if one.id in rule.model.yields_to)
+        related.append(replace(rule, firsts=firsts, risks=() if rule in risks else risks))
+    return tuple(related)
 
 
 def _history(rules: tuple[Rule, ...]) -> int:

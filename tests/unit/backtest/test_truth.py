@@ -192,6 +192,11 @@ def test_bad_rows_are_refused_one_by_one(tmp_path: Path) -> None:
     ]
 
 
+def test_a_date_before_all_history_is_refused(tmp_path: Path) -> None:
+    found = read(write(tmp_path, "account_id,date\na,0001-01-01\nb,2026-05-01\n"))
+    assert (found.churns, found.refused) == ([Churn(date(2026, 5, 1), "b", None)], {"invalid": 1})
+
+
 @pytest.mark.parametrize(
     "text, why",
     [

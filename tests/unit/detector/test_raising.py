@@ -3,16 +3,20 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.alerts import Alert, AlertRaised
 from schemas.envelope import Entry
+from services.company import shipped
+from services.detector.cases import Case
 from services.detector.partition import Partition
 from services.detector.primitives import silence
 from services.detector.primitives.change import Change
 from services.detector.primitives.deadline import Deadline
 from services.detector.primitives.finding import Finding
 from services.detector.primitives.silence import Silence
+from services.detector.rehearsal import play
 from tests import builders as a
 
 BEGIN = (a.rules(a.silent(3)), a.tick(1, 3))
@@ -26,6 +30,22 @@ def days(first: int, last: int) -> list[Entry]:
 
 def raised_ids(alerts: Sequence[Alert]) -> list[str]:
     return [one.alert_id for one in alerts if isinstance(one, AlertRaised)]
+
+
+def test_who_is_in_shadow_keeps_nobody_quiet() -> None:
+    story = {"days": "1..138", "each": 50.0}
+    case = Case.model_validate(
+        {"story": "it stops", "usage": [story], "until": 190, "expect": "nothing"}
+    )
+    told = {}
+    for shadow in (False, True):
+        rules = [
+            one | {"shadow": shadow} if one["id"] == "usage-stopped" else one
+            for one in shipped().content.rules
+        ]
+        content = msgspec.structs.replace(shipped().content, rules=rules)
+        told[shadow] = raised_ids(play(content, "usage-drop", case))
+    assert (len(told[False]), len(told[True])) == (0, 1)
 
 
 def test_an_alert_id_is_given_once_though_the_episode_was_closed_days_ago() -> None:
