@@ -25,7 +25,7 @@ from services.commands.channels import SECRET_BYTES
 from services.commands.config import describe, formats
 from services.commands.demo_data import DemoFiles, write_history
 from services.commands.demo_sink import Sink
-from services.commands.demo_stage import DemoError, Services, clock_age, ready, running_services
+from services.commands.demo_stage import DemoError, Services, judged, ready, running_services
 from services.commands.demo_story import CHANNELS, Step, digest, steps, suggestions
 from services.commands.history import import_files
 from services.commands.keys import create_key, write_key
@@ -170,14 +170,14 @@ class Play:
 
     async def _catch_up(self, services: Services) -> None:
         """Wait, as long as it goes forward, until all of the past is judged and ingest is open."""
-        age = math.inf
+        age, decided = math.inf, 0
         forward_at = told_at = time.monotonic()
         while age > CAUGHT_UP_SECONDS:
             services.check()
-            found = await asyncio.to_thread(clock_age, services, self._settings.partitions)
+            found = await asyncio.to_thread(judged, services, self._settings.partitions)
             now = time.monotonic()
-            if found is not None and found < age:
-                age, forward_at = found, now
+            if found is not None and found.age < age:
+                age, decided, forward_at = found.age, found.alerts, now
             if now - forward_at > PATIENCE_SECONDS:
                 raise services.failure(f"nothing was judged for {PATIENCE_SECONDS:g} s")
             if now - told_at > REPORT_SECONDS and age < math.inf:
@@ -188,7 +188,11 @@ class Play:
         await self._until(
             lambda: asyncio.to_thread(ready, services), services, "ingest is not ready"
         )
+        await self._until(lambda: self._has(decided), services, "not every alert is in the log")
         self._say("the present is reached")
+
+    async def _has(self, alerts: int) -> bool:
+        return len(self._heard) >= alerts
 
     async def _tell(self, story: list[Step], services: Services, headless: bool) -> None:
         for step in story:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -153,8 +153,17 @@ def ready(services: Services) -> bool:
     return True
 
 
-def clock_age(services: Services, partitions: int) -> float | None:
-    """Return the age of the oldest partition's clock, seconds; None while not all are known.
+class Judged(NamedTuple):
+    """How far the detector has come."""
+
+    age: float
+    """Of the oldest partition's clock, seconds."""
+    alerts: int
+    """Alert records that it has decided on; the log has them a moment later."""
+
+
+def judged(services: Services, partitions: int) -> Judged | None:
+    """Return how far the detector has come; None while that is not known of all partitions.
 
     Args:
         services: The services.
@@ -166,11 +175,12 @@ def clock_age(services: Services, partitions: int) -> float | None:
     except (URLError, OSError):
         return None
     found = {
-        family.name: [sample.value for sample in family.samples]
+        family.name: [one.value for one in family.samples if not one.name.endswith("_created")]
         for family in text_string_to_metric_families(text)
     }
     ages = found.get("ebbwatch_watermark_lag_seconds", [])
     if len(ages) < partitions:
         return None
     # While days are open they are still being judged, however young the clock is.
-    return max(*ages, DAY_SECONDS if sum(found["ebbwatch_open_closings"]) else 0.0)
+    age = max(*ages, DAY_SECONDS if sum(found["ebbwatch_open_closings"]) else 0.0)
+    return Judged(age, int(sum(found.get("ebbwatch_alerts_emitted", []))))
