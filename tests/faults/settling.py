@@ -3,6 +3,8 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
@@ -84,7 +86,10 @@ async def rest(world: "World", within: float = 60.0) -> None:
             await eventually(
                 lambda: _all_delivered(world, log), within=within, what="every notice answered for"
             )
-            await eventually(lambda: _shown(world), within=within, what="the view to be whole")
+            since = await _clock(world)
+            await eventually(
+                lambda: _shown(world, since), within=within, what="the view to be whole"
+            )
             votes = {
                 number: [
                     one for one in mine if one.origin and one.origin.offset >= world.votes_from
@@ -187,7 +192,15 @@ async def _all_delivered(world: "World", log: Tail) -> bool:
     )
 
 
-async def _shown(world: "World") -> bool:
+async def _clock(world: "World") -> datetime:
+    """Return what the desk's clock shows, which may be days off, at most two seconds ahead."""
+    url = f"{world.url(world.replicas('alerts')[0])}/livez"
+    async with aiohttp.ClientSession() as client, client.get(url) as answer:
+        return parsedate_to_datetime(answer.headers["Date"]) + timedelta(seconds=1)
+
+
+async def _shown(world: "World", since: datetime) -> bool:
+    """Tell whether pages show all that was folded by then."""
     if world.redis is None:
         return True
     name = world.replicas("alerts")[0]
@@ -198,6 +211,10 @@ async def _shown(world: "World") -> bool:
         except aiohttp.ClientError:
             return False
     if not told or not told["freshness"]["complete"]:
+        return False
+    # Whole it may be and still be written a moment after the log.
+    as_of = told["freshness"]["as_of"]
+    if as_of is None or datetime.fromisoformat(as_of) <= since:
         return False
     world.cases = await _cases(world)
     return True
