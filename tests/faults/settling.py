@@ -86,10 +86,7 @@ async def rest(world: "World", within: float = 60.0) -> None:
             await eventually(
                 lambda: _all_delivered(world, log), within=within, what="every notice answered for"
             )
-            since = await _clock(world)
-            await eventually(
-                lambda: _shown(world, since), within=within, what="the view to be whole"
-            )
+            await _followed(world, within)
             votes = {
                 number: [
                     one for one in mine if one.origin and one.origin.offset >= world.votes_from
@@ -192,11 +189,28 @@ async def _all_delivered(world: "World", log: Tail) -> bool:
     )
 
 
-async def _clock(world: "World") -> datetime:
-    """Return what the desk's clock shows, which may be days off, at most two seconds ahead."""
+async def _followed(world: "World", within: float) -> None:
+    """Wait until pages show all that is folded by now."""
+    since: datetime | None = None
+
+    async def shown() -> bool:
+        nonlocal since
+        since = since or await _clock(world)
+        return since is not None and await _shown(world, since)
+
+    await eventually(shown, within=within, what="the view to be whole")
+
+
+async def _clock(world: "World") -> datetime | None:
+    """Return what the desk's clock shows, which may be days off; None while it is down."""
     url = f"{world.url(world.replicas('alerts')[0])}/livez"
-    async with aiohttp.ClientSession() as client, client.get(url) as answer:
-        return parsedate_to_datetime(answer.headers["Date"]) + timedelta(seconds=1)
+    async with aiohttp.ClientSession() as client:
+        try:
+            async with client.get(url) as answer:
+                # Its seconds are cut off.
+                return parsedate_to_datetime(answer.headers["Date"]) + timedelta(seconds=1)
+        except aiohttp.ClientError:
+            return None
 
 
 async def _shown(world: "World", since: datetime) -> bool:
