@@ -92,8 +92,13 @@ class Nurseries:
             argv += [sys.executable, "-m", __name__, str(path)]
             log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT, 0o600)
             actions = [(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
+            # A shell lets what it starts in the background ignore Ctrl-C.
             self._processes.append(
-                os.posix_spawn(sys.executable, argv, environ, file_actions=actions)
+                os.posix_spawn(
+                    *(sys.executable, argv, environ),
+                    file_actions=actions,
+                    setsigdef=[signal.SIGINT],
+                )
             )
             os.close(log)
 
