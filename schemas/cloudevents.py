@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from .envelope import COMPANY as OUR_COMPANY
 from .events import (
     COMPANY,
     DECODERS,
@@ -237,6 +238,10 @@ def _attributed(outer: CloudEvent, event: Event) -> Incoming | Refused:
         field, id = wrong
         detail = f"{field} {id!r} must be printable text, without control characters"
         return Refused("invalid", field, detail, outer.id, outer.source)
+    reserved = _reserved(account, event)
+    if reserved is not None:
+        detail = f"{OUR_COMPANY!r} stands for your own company; give the account another id"
+        return Refused("invalid", reserved, detail, outer.id, outer.source)
     time = _micros(outer.time)
     if time is not None and not 0 < time < TIME_LIMIT:
         detail = f"time {outer.time} must lie after 1970-01-01 and before 9999-01-01, in UTC"
@@ -262,6 +267,15 @@ def _unprintable(account: str | None, person: str | None, event: Event) -> tuple
         if isinstance(id, str) and not id.isprintable():
             return f"data.{field}", id
     return None
+
+
+def _reserved(account: str | None, event: Event) -> str | None:
+    """Return the field of an account that would share its case with our own company."""
+    if isinstance(event, PersonJoined) and event.account == OUR_COMPANY:
+        return "data.account"
+    if isinstance(event, AccountMerged) and event.into == OUR_COMPANY:
+        return "data.into"
+    return "subject" if account == OUR_COMPANY else None
 
 
 def _micros(time: datetime | None) -> int | None:

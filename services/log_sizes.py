@@ -6,10 +6,10 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
-from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Int64, Schema, String
 
 from services.kafka_clients import ANSWER_SECONDS, close
+from services.kafka_requests import request
 from services.runtime import get_logger
 
 LOOK_SECONDS: Final = 60.0
@@ -17,12 +17,11 @@ LOOK_SECONDS: Final = 60.0
 _log = get_logger(__name__)
 
 
-class _Sizes(Response):  # type: ignore[misc]
-    """Source: Kafka's protocol, DescribeLogDirs version 1; aiokafka has none of its own."""
-
-    API_KEY = 35
-    API_VERSION = 1
-    SCHEMA = Schema(
+_SIZES: Final = request(
+    35,
+    1,
+    Schema(("topics", Array(("topic", String("utf-8")), ("partitions", Array(Int32))))),
+    Schema(
         ("throttle_time_ms", Int32),
         (
             "results",
@@ -46,27 +45,9 @@ class _Sizes(Response):  # type: ignore[misc]
                 ),
             ),
         ),
-    )
-
-
-class _AskSizes(RequestStruct):  # type: ignore[misc]
-    API_KEY = 35
-    API_VERSION = 1
-    RESPONSE_TYPE = _Sizes
-    SCHEMA = Schema(
-        ("topics", Array(("topic", String("utf-8")), ("partitions", Array(Int32)))),
-    )
-
-
-class _SizesRequest(Request[_AskSizes]):  # type: ignore[misc]
-    API_KEY = 35
-
-    def __init__(self, topic: str, partitions: list[int]) -> None:
-        self._topics = [(topic, partitions)]
-
-    def build(self, request_struct_class: type[_AskSizes]) -> _AskSizes:
-        """Return the request in the only version that is known here."""
-        return request_struct_class(self._topics)
+    ),
+)
+"""Source: Kafka's protocol, DescribeLogDirs version 1; aiokafka has none of its own."""
 
 
 class LogSizes:
@@ -134,8 +115,8 @@ class LogSizes:
         numbers = [each["partition"] for each in topic["partitions"]]
         found: dict[int, int] = {}
         for broker in admin._client.cluster.brokers():
-            request = _SizesRequest(self._topic, numbers)
-            answer = await admin._send_request_to_node(broker.nodeId, request)
+            asked = _SIZES([(self._topic, numbers)])
+            answer = await admin._send_request_to_node(broker.nodeId, asked)
             for _, _, topics in answer.results:
                 for _, partitions in topics:
                     for number, size, _, _ in partitions:

@@ -53,6 +53,7 @@ from .system import (
     AccountErased,
     ClockTicked,
     FeedbackGiven,
+    IncidentJudged,
     LevelAccepted,
     PartClosed,
     PersonErased,
@@ -113,6 +114,7 @@ System = (
     | AccountErased
     | PersonErased
     | PartClosed
+    | IncidentJudged
 )
 """What only the services write."""
 
@@ -224,6 +226,7 @@ __all__ = [
     "Fields",
     "FxSet",
     "HandoffSubmitted",
+    "IncidentJudged",
     "IntentObserved",
     "InvoiceIssued",
     "InvoicePaid",

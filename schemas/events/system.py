@@ -25,12 +25,14 @@ class ClockTicked(Fields, frozen=True, tag="clock.ticked"):
         mode: `importing` while history plays, `live` afterwards.
         complete_until: Per "input/partition", the time up to which it was forwarded.
         seen: Per source, the hours in which it sent something, since the tick before.
+        fed: Per input, the sources of which it has carried something, since the tick before.
     """
 
     at: Micros
     mode: Literal["importing", "live"]
     complete_until: dict[str, Micros] = msgspec.field(default_factory=dict)
     seen: dict[str, list[Hour]] = msgspec.field(default_factory=dict)
+    fed: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
 
 class RulesApplied(Fields, frozen=True, tag="rules.applied"):
@@ -90,3 +92,23 @@ class PartClosed(Fields, frozen=True, tag="part.closed"):
     partition: Annotated[int, Meta(ge=0)]
     values: dict[str, Any]
     revision: Annotated[int, Meta(ge=0)]
+
+
+class IncidentJudged(Fields, frozen=True, tag="incident.judged"):
+    """How a fall that many accounts share stood when a day had ended, for every partition.
+
+    Attributes:
+        day: The day, in UTC.
+        alert: The id of its alert.
+        raised_on: The day on which that was raised.
+        since: The day since which many had fallen.
+        depth: Median percent of what is usual that is left to the accounts that are low.
+        ended: How it has ended; empty while it is open.
+    """
+
+    day: date
+    alert: Id
+    raised_on: date
+    since: date
+    depth: Annotated[int, Meta(ge=0, le=200)]
+    ended: Literal["", "recovered", "new_normal"] = ""

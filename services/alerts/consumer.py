@@ -226,7 +226,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                     found[Place(at.topic, at.partition)] = self._position(owned, at)
             if owned.lock.locked():
                 place = Place(self._names.cases, owned.number)
-                found[place] = f"the flush after offset {owned.durable}"
+                found[place] = f"the flush begun at {owned.flushed_at:.1f}"
         return found
 
     def _position(self, owned: Owned, at: TopicPartition) -> str:

@@ -6,7 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from schemas.envelope import encode_entry
 from services import failpoints
@@ -27,8 +27,12 @@ AHEAD_RECORDS: Final = 10_000
 AHEAD_SECONDS: Final = 3600.0
 """So far, or so long, the position goes on unwritten while no case changes. Once the log is deleted
 up to there by its retention, only the position tells that nothing was missed."""
+RETURN_SECONDS: Final = 2.0
+"""So long a snapshot waits until what the detector is to learn is acknowledged; then it is left for
+the next time, so that no rebalance and no stop waits longer."""
 NEVER: Final = float("-inf")
 
+Done = TypeVar("Done")
 GiveBack = Callable[[Sequence[tuple[int, bytes]]], Awaitable[object]]
 
 _log = get_logger("alerts.ownership")
@@ -49,6 +53,7 @@ class Owned:
         known: Whether its accounts have been read to their end once.
         revoked: It is being given up: nothing is folded, and nothing sent.
         lock: One flush at a time.
+        returning: What the detector is to learn, on its way.
     """
 
     partition: Partition
@@ -61,6 +66,7 @@ class Owned:
     known: bool = False
     revoked: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    returning: asyncio.Task[int] | None = None
 
     @property
     def number(self) -> int:
@@ -78,7 +84,7 @@ class Ownership:
             and an epoch that nobody else has.
         begin: Told of each partition that is loaded; reading it goes on from there.
         give_back: Sends encoded entries to partitions of `events.v1`, and returns when all are
-            acknowledged.
+            acknowledged, however long that takes.
     """
 
     def __init__(
@@ -100,7 +106,7 @@ class Ownership:
         self._give_back = give_back
         self._generation = 0
         self._loading: set[asyncio.Task[None]] = set()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         health.set("snapshots", False, "no partition is assigned yet")
 
     def __iter__(self) -> Iterator[Owned]:
@@ -184,6 +190,9 @@ class Ownership:
     async def flush(self, owned: Owned) -> None:
         """Make everything folded so far durable; anything unexpected ends the process.
 
+        While the detector cannot be told what it is to learn, nothing is written: what is folded is
+        folded again by whoever owns the partition next.
+
         Args:
             owned: The partition.
         """
@@ -191,7 +200,8 @@ class Ownership:
             async with owned.lock:
                 if _has_news(owned.partition) or owned.partition.ahead:
                     owned.flushed_at = time.monotonic()
-                    await self._write(owned)
+                    if await self._returned(owned):
+                        await self._write(owned)
         except asyncio.CancelledError:
             if not owned.revoked:
                 die(f"flush of partition {owned.number}", "cancelled by one of its own tasks")
@@ -200,17 +210,48 @@ class Ownership:
             # After a cut the memory is ahead of the snapshot for good.
             die(f"flush of partition {owned.number}", error)
 
+    async def _returned(self, owned: Owned) -> bool:
+        """Tell whether the detector has all that it is to learn; what is on its way goes on.
+
+        Before the snapshot, or a crash in between would lose it; what is sent twice is known by its
+        origin.
+        """
+        waiting = owned.partition.returned
+        while waiting:
+            fresh = owned.returning is None
+            sending = owned.returning = owned.returning or self._send_back(owned)
+            # What is late already has been waited for; a rebalance does not wait for it again.
+            within = RETURN_SECONDS if fresh or not owned.revoked else 0.0
+            done, _ = await asyncio.wait({sending}, timeout=within)
+            if not done:
+                if fresh:
+                    _log.warning("snapshot waits for events.v1", partition=owned.number)
+                return False
+            owned.returning = None
+            del waiting[: sending.result()]
+            failpoints.reach("alerts.returned")
+        return True
+
+    def _send_back(self, owned: Owned) -> "asyncio.Task[int]":
+        """Begin to send what the detector is to learn; the task returns how many entries that is.
+
+        Without a deadline: what was sent again and again might never be acknowledged in time.
+        """
+        items = [(owned.number, encode_entry(one)) for one in owned.partition.returned]
+
+        async def send() -> int:
+            await self._give_back(items)
+            return len(items)
+
+        task = self._in_background(send())
+        task.add_done_callback(_heeded)
+        return task
+
     async def _write(self, owned: Owned) -> None:
         partition = owned.partition
         # Nothing may be awaited between these: they are one moment.
         cut, stamp = partition.cut(), partition.stamp
         rejects, partition.rejects = partition.rejects, []
-        returned, partition.returned = partition.returned, []
-        if returned:
-            # Before the snapshot, or a crash in between would lose them; what is sent twice is
-            # known by its origin.
-            await self._give_back([(owned.number, encode_entry(one)) for one in returned])
-            failpoints.reach("alerts.returned")
         await owned.store.write(cut, rejects)
         owned.durable = stamp
 
@@ -241,10 +282,11 @@ class Ownership:
         self.counted.update(owned.partition.counts)
         self.owned.pop(owned.partition.number, None)
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, Done]) -> "asyncio.Task[Done]":
         task = asyncio.ensure_future(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
 
     def _tell(self) -> None:
         missing = sorted(self.assigned - self.owned.keys())
@@ -267,3 +309,9 @@ def _is_due(owned: Owned, waited: float, every: float) -> bool:
         return full or waited >= every
     ahead = partition.ahead
     return ahead >= AHEAD_RECORDS or (ahead > 0 and waited >= AHEAD_SECONDS)
+
+
+def _heeded(task: "asyncio.Task[int]") -> None:
+    """Ask how a task ended that may be given up: asyncio reports an error nobody asked for."""
+    if not task.cancelled():
+        task.exception()

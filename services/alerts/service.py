@@ -43,8 +43,6 @@ TOPICS: Final = (
     *(topics.CONFIG, topics.REJECTS),
 )
 RETRY_SECONDS: Final = 1.0
-RETURN_SECONDS: Final = 60.0
-"""Without an acknowledgement of what the detector is to learn for so long Kafka counts as lost."""
 LAND_SECONDS: Final = 2.0
 """For attempts under way when partitions are given up; with all of a stop it must fit in 10 s."""
 
@@ -85,15 +83,12 @@ class Service:
         self._producer = Producer(
             kafka,
             f"{prefix}alerts-returns",
-            lambda ok, detail: self.health.set("feedback", ok, detail),
+            # All but the reports on rules goes on without.
+            lambda ok, detail: self.health.set("feedback", ok, detail, required=False),
         )
         self._publisher = Publisher(self._producer, names.events, partitions)
         self._ownership = Ownership(
-            settings,
-            self.health,
-            self._project,
-            self._begin,
-            partial(self._publisher.publish, within=RETURN_SECONDS),
+            settings, self.health, self._project, self._begin, self._publisher.publish
         )
         self._outbox = self._make_outbox(jitter)
         self._consumer = Consumer(

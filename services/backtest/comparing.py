@@ -9,7 +9,7 @@ from services.backtest.outcome import Outcome, Row
 
 PAIR_DAYS: Final = 56
 """Two alerts about the same thing are one, found on other days, if they lie no further apart.
-Source: ours; eval/score.py credits an alert for 56 days after a change."""
+Source: ours; tests/quality/scoring.py credits an alert for 56 days after a change."""
 
 _Key = tuple[str, str, str]
 

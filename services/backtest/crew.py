@@ -9,7 +9,8 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Final, Protocol, TypeVar
 
-from services.backtest.worker import Begin, Order, Report, Total, Worker
+from services.backtest.orders import Begin, Order, Report, Total
+from services.backtest.worker import Worker
 
 Answer = TypeVar("Answer", Report, Total)
 

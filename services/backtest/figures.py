@@ -12,7 +12,7 @@ from services.backtest.estimates import median_life
 from services.backtest.outcome import Outcome, Row
 
 MONTH_DAYS: Final = 30.44
-"""Days of a mean month. Source: eval/score.py, account-months."""
+"""Days of a mean month. Source: tests/quality/scoring.py, account-months."""
 
 NOBODY: Final = ""
 """Stands for the owner of accounts that have none."""

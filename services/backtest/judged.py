@@ -2,14 +2,12 @@
 
 from collections import Counter
 from datetime import date
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+from services.backtest.churns import Churn
 from services.backtest.estimates import Interval, Quartiles, quartiles, wilson
+from services.backtest.horizon import LATE_DAYS
 from services.backtest.outcome import Row
-from services.backtest.truth_file import Churn
-
-LATE_DAYS: Final = 30
-"""Source: signals.md C29: a risk first seen so shortly before is a late catch."""
 
 Verdict = Literal["right", "wrong", "after", "too_recent"]
 

@@ -1,6 +1,7 @@
 """Alert records, in any order of partitions, as the life of each alert."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -11,8 +12,7 @@ from schemas.alerts import (
     AlertRaised,
     AlertWorsened,
 )
-from services.backtest.outcome import Row
-from services.backtest.worker import Told
+from services.backtest.outcome import Row, Sent
 
 
 class Lives:
@@ -21,20 +21,32 @@ class Lives:
     def __init__(self) -> None:
         """Begin without an alert."""
         self._rows: dict[str, Row] = {}
+        self._changes: list[Alert] = []
 
-    def take(self, told: Iterable[Told]) -> None:
+    def take(self, told: Iterable[Sent]) -> None:
         """Take records over, those of one alert in their order."""
         for alert, segment in told:
-            known = self._rows.get(alert.alert_id)
             if isinstance(alert, AlertRaised):
                 self._rows[alert.alert_id] = _row(alert, segment)
-            elif known is not None:
-                self._rows[alert.alert_id] = _changed(known, alert)
+            else:
+                self._changes.append(alert)
 
-    def rows(self) -> list[Row]:
-        """Return the alerts by (fired_at, account, rule)."""
+    def rows(self, until: datetime | None = None) -> list[Row]:
+        """Return the alerts by (fired_at, account, rule).
+
+        Args:
+            until: What came to pass by then is told, as if nothing had come afterwards; aware.
+                None for all of it.
+        """
+        found = {
+            id_: row for id_, row in self._rows.items() if until is None or row.fired_at < until
+        }
+        for alert in self._changes:
+            known = found.get(alert.alert_id)
+            if known is not None and (until is None or alert.fired_at < until):
+                found[alert.alert_id] = _changed(known, alert)
         return sorted(
-            self._rows.values(), key=attrgetter("fired_at", "account", "rule", "object", "alert_id")
+            found.values(), key=attrgetter("fired_at", "account", "rule", "object", "alert_id")
         )
 
 

@@ -1,8 +1,22 @@
 """What a backtest found: the life of each alert, and how much was judged for it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from schemas.alerts import Alert
+from services.backtest.pasts import Past
+
+EXAMPLES: Final = 20
+"""So many refused rows are quoted."""
+
+
+class Sent(NamedTuple):
+    """An alert, and what the record does not say of its account."""
+
+    alert: Alert
+    segment: str | None
 
 
 class Row(NamedTuple):
@@ -92,6 +106,7 @@ class Outcome(NamedTuple):
         seconds: How long it took.
         interrupted: Whether it was ended before the files were.
         known: Ids of the accounts that were played.
+        pasts: When they were active, where somebody asked.
     """
 
     rows: list[Row]
@@ -105,3 +120,4 @@ class Outcome(NamedTuple):
     seconds: float
     interrupted: bool
     known: frozenset[str] = frozenset()
+    pasts: Sequence[Past] = ()

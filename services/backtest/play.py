@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from services.backtest.beside import Beside
 from services.backtest.crew import Crew
-from services.backtest.plain import Key
+from services.backtest.orders import Key, Order, Report
+from services.backtest.other_rows import Beside
+from services.backtest.outcome import Sent
 from services.backtest.staged import NEVER, Prepared
-from services.backtest.worker import Order, Report, Told
 from services.ingest.history.play import DAY, GAP, HOUR, LAST_DUE
 from services.partitioning import home_of
 
@@ -37,6 +37,7 @@ class Player:
 
     Attributes:
         first: Time of the first row.
+        reached: Every day that was due before this instant is judged, none that was due later.
     """
 
     def __init__(self, prepared: Prepared, beside: Beside, partitions: int, now: int) -> None:
@@ -52,11 +53,12 @@ class Player:
         self._hourly = self._quiet = False
         self._rows = 0
         self.first = min(prepared.first, NEVER if self._item is None else self._item.key[0])
+        self.reached = 0
 
     def play(
         self,
         crew: Crew,
-        take: Callable[[list[Told]], None],
+        take: Callable[[list[Sent]], None],
         show: Callable[[int, int], None],
         stopped: Callable[[], bool],
     ) -> bool:
@@ -74,6 +76,8 @@ class Player:
             # The next rows are read while the workers play these.
             following = self._gather(step.until)
             self._keep(crew.reports(), take)
+            # In quiet times the clock ticks as a step begins, and not again.
+            self.reached = step.start + 1 if step.quiet else step.until
             show(self._rows + self._beside.rows, min(step.until, self._now))
             if stopped():
                 return True
@@ -118,7 +122,7 @@ class Player:
             for entries, sent in zip(step.entries, forwards, strict=True)
         ]
 
-    def _keep(self, reports: list[Report], take: Callable[[list[Told]], None]) -> None:
+    def _keep(self, reports: list[Report], take: Callable[[list[Sent]], None]) -> None:
         for report in reports:
             take(report.alerts)
             self._rows += report.rows

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from services.backtest.charts import Chart, Series, sparse, stacked
 from services.backtest.figures import OwnerFigures, days_open, monday, owners, weeks
-from services.backtest.judged import LATE_DAYS, Judged
+from services.backtest.horizon import LATE_DAYS
+from services.backtest.judged import Judged
 from services.backtest.outcome import Outcome, Row
 from services.backtest.words import owner_name, plain, short_day, short_month
 from services.wording import counted

@@ -6,23 +6,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from schemas.alerts import Alert
 from schemas.config import RuleSetContent
-from services.backtest.beside import EXAMPLES, Beside
 from services.backtest.crew import Alone, Crew, Processes
 from services.backtest.lives import Lives
-from services.backtest.outcome import Outcome, RuleNow
+from services.backtest.orders import Begin, Total
+from services.backtest.other_rows import Beside
+from services.backtest.outcome import EXAMPLES, Outcome, RuleNow, Sent
 from services.backtest.play import Player
 from services.backtest.spans import Spans
 from services.backtest.staged import Prepared, Staged
-from services.backtest.worker import Begin, Told, Total
 from services.detector.calendars import to_date
 from services.detector.rules import compile_rules
-from services.ingest.history.files import HistoryError, HistoryFile, Kind, find
+from services.ingest.history.files import HistoryError, HistoryFile, Kind, find, unique
 from services.ingest.history.importer import Progress
 from services.ingest.history.play import DAY, QUARTER
 from services.partitioning import partition_of
@@ -46,6 +46,7 @@ class Outside:
         stopped: Tells whether to end now; what was played by then is kept.
         keep: Takes every alert record whole, as it would stand in the alert log; None to do
             without the evidence.
+        pasts: Metrics of which the outcome is to say when each account was active.
     """
 
     now: datetime
@@ -55,6 +56,7 @@ class Outside:
     show: Callable[[Progress], None]
     stopped: Callable[[], bool]
     keep: Callable[[Alert], None] | None = None
+    pasts: tuple[str, ...] = ()
 
 
 def look_at(given: dict[Kind, Sequence[Path]]) -> list[HistoryFile]:
@@ -67,15 +69,7 @@ def look_at(given: dict[Kind, Sequence[Path]]) -> list[HistoryFile]:
         HistoryError: One of them cannot be read or misses a column, two have the same name, or
             none of them has events.
     """
-    files = [file for kind, paths in given.items() for file in find(paths, kind)]
-    stems: dict[str, Path] = {}
-    for file in files:
-        if file.stem in stems:
-            raise HistoryError(
-                f"{stems[file.stem]} and {file.path} have the same name {file.stem!r}, from which "
-                "the ids of their rows are made; rename one of them"
-            )
-        stems[file.stem] = file.path
+    files = unique([file for kind, paths in given.items() for file in find(paths, kind)])
     if all(file.kind == "accounts" for file in files):
         raise HistoryError("accounts alone say nothing: name usage, tickets or events too")
     return files
@@ -93,7 +87,7 @@ def backtest(
 
     Returns:
         An outcome for each rule set in their order; after an interruption the later ones are
-        missing.
+        missing, and those before tell no more than what was played of the interrupted one.
 
     Raises:
         HistoryError: The files are refused as a whole.
@@ -105,13 +99,13 @@ def backtest(
         outside.tell(f"reading {', '.join(file.path.name for file in files)}")
         span = staged.load(now)
         stage = _Stage(files, staged, staged.prepare(now, workers), workers, now, span.rows)
-        outcomes: list[Outcome] = []
+        played: list[_Played] = []
         for content in contents:
-            outcomes.append(_play(stage, crew, content, outside, begun))
+            played.append(_play(stage, crew, content, outside, begun))
             begun = outside.clock()
-            if outcomes[-1].interrupted:
+            if played[-1].outcome.interrupted:
                 break
-    return outcomes
+    return [_as_far(one, played[-1]) for one in played]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +119,9 @@ class _Stage:
     now: int
     rows: int
 
-    def begins(self, content: RuleSetContent, first: int, ends: Spans, whole: bool) -> list[Begin]:
+    def begins(
+        self, content: RuleSetContent, first: int, ends: Spans, outside: Outside
+    ) -> list[Begin]:
         """Return what each worker is told once."""
         mine: list[dict[str, int]] = [{} for _ in range(self.workers)]
         for account, day in ends.items():
@@ -135,22 +131,45 @@ class _Stage:
         return [
             Begin(
                 *(number, self.workers, self.now, first - first % QUARTER, told),
-                *(self.prepared.folder, stems, sources, mine[number], whole),
+                *(self.prepared.folder, stems, sources, mine[number]),
+                *(outside.keep is not None, outside.pasts),
             )
             for number in range(self.workers)
         ]
 
 
+class _Played(NamedTuple):
+    """What a rule set found, the lives behind it, and the instant up to which was played."""
+
+    outcome: Outcome
+    lives: Lives
+    reached: datetime
+
+
+def _as_far(one: _Played, last: _Played) -> Outcome:
+    """Return an outcome as it was when the last one ended: days are the same for all rules."""
+    if one is last or not last.outcome.interrupted:
+        return one.outcome
+    until = last.outcome
+    return one.outcome._replace(
+        rows=one.lives.rows(last.reached),
+        accounts=until.accounts,
+        account_days=until.account_days,
+        last=until.last,
+        known=until.known,
+    )
+
+
 def _play(
     stage: _Stage, crew: Crew, content: RuleSetContent, outside: Outside, begun: float
-) -> Outcome:
+) -> _Played:
     ends = Spans().read(stage.files)
     beside = Beside(stage.files, stage.staged, ends, stage.now, stage.workers)
     player = Player(stage.prepared, beside, stage.workers, stage.now)
-    crew.tell(stage.begins(content, player.first, ends, outside.keep is not None))
+    crew.tell(stage.begins(content, player.first, ends, outside))
     lives, progress = Lives(), Progress(total=stage.rows)
 
-    def take(told: list[Told]) -> None:
+    def take(told: list[Sent]) -> None:
         lives.take(told)
         if outside.keep is not None:
             for one in told:
@@ -163,7 +182,7 @@ def _play(
 
     interrupted = player.play(crew, take, show, outside.stopped)
     totals = crew.totals()
-    return Outcome(
+    outcome = Outcome(
         rows=lives.rows(),
         accounts=sum(len(one.accounts) for one in totals),
         account_days=sum(one.account_days for one in totals),
@@ -175,7 +194,9 @@ def _play(
         seconds=outside.clock() - begun,
         interrupted=interrupted,
         known=frozenset().union(*(one.accounts for one in totals)),
+        pasts=[past for one in totals for past in one.pasts],
     )
+    return _Played(outcome, lives, _EPOCH + timedelta(microseconds=player.reached))
 
 
 def _wrong(ends: Spans) -> Counter[str]:

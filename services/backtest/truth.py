@@ -1,4 +1,4 @@
-"""How good alerts were, held against what became of the customers. Pure but for `read`.
+"""How good alerts were, held against what became of the customers. Pure.
 
 A warning is right if its customer leaves within the horizon after it; a churn is caught if there
 was a warning within the horizon before it. Which alerts are no warnings: those of rules for good
@@ -11,18 +11,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Final
 
+from services.backtest.churns import Churn, Truth
+from services.backtest.horizon import HORIZON_DAYS
 from services.backtest.judged import Catch, Judged, Score, Verdict
 from services.backtest.outcome import Outcome, Row
-from services.backtest.truth_file import Churn, Truth, read
 
-__all__ = ["HORIZON_DAYS", "Catch", "Churn", "Judged", "Score", "Truth", "judge", "read"]
-
-HORIZON_DAYS: Final = 180
-"""A warning is about the next half-year. Source: ours; signals.md B09 has 90 to 120 days between
-behaviour and money, and A23 opens a renewal's process 90 days ahead."""
+__all__ = ["HORIZON_DAYS", "Catch", "Churn", "Judged", "Score", "Truth", "judge"]
 
 GAP_DAYS: Final = 28
-"""Alerts of an account less than this apart are one warning. Source: eval/score.py, episodes."""
+"""Alerts of an account less than this apart are one warning. Source: tests/quality/scoring.py,
+episodes."""
 
 GOOD_NEWS: Final = frozenset({"expansion", "seat_expansion"})
 WHOLE_COMPANY: Final = frozenset({"incident"})

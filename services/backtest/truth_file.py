@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import duckdb
 
+from services.backtest.churns import Churn, Truth
 from services.ingest.history.files import HistoryError, HistoryFile, find
 
 EXAMPLES: Final = 5
@@ -22,34 +23,6 @@ _DATE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})([ T].*)?", re.DOTALL)
 _WHOLE: Final = re.compile(r"(\d{1,16})(\.0*)?")
 
 Cells = tuple[str | None, str | None, str | None]
-
-
-class Churn(NamedTuple):
-    """A customer that left; churns compare in the order of their days.
-
-    Attributes:
-        on: The day.
-        account: The account.
-        amount: Yearly revenue lost, minor units; None if nobody told.
-    """
-
-    on: date
-    account: str
-    amount: int | None
-
-
-class Truth(NamedTuple):
-    """What became of the customers.
-
-    Attributes:
-        churns: By day and account.
-        refused: Refused rows by reason.
-        examples: The first of them, for a person.
-    """
-
-    churns: list[Churn]
-    refused: Counter[str]
-    examples: list[str]
 
 
 def read(path: Path) -> Truth:

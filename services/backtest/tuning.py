@@ -2,7 +2,8 @@
 
 A rule's limits are chosen on some accounts, and what the choice is worth is counted on the others:
 whoever chooses and counts on the same ones finds an improvement in any noise (style of the yearly
-review, signals.md C15). Nothing here changes a rule.
+review, signals.md C15). What `fitting` learns, it learns from all accounts: a handful of numbers,
+of which only whether they are used is chosen here. Nothing here changes a rule.
 """
 
 from collections import Counter
@@ -10,16 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import xxhash
-from msgspec.structs import replace
 
-from schemas.config import RuleSetContent
+from services.backtest.churns import Truth
+from services.backtest.grid import Group, Option
 from services.backtest.judged import Judged, Score
 from services.backtest.outcome import Outcome
 from services.backtest.truth import judge
-from services.backtest.truth_file import Truth
-from services.detector.rules import compile_rules
-
-Params = Mapping[str, float]
 
 FOLDS: Final = 5
 GAIN: Final = 0.02
@@ -27,20 +24,6 @@ GAIN: Final = 0.02
 LEAST_CHURNS: Final = 10
 LEAST_JUDGED: Final = 20
 """With fewer customers that left, or fewer warnings judged, nothing can be told apart."""
-
-GRID: Final[Mapping[str, Sequence[Params]]] = {
-    "drop": (
-        *({"evidence": one} for one in (2.33, 2.5, 3.0, 3.5)),
-        *({"ratio": one} for one in (0.80, 0.90)),
-    ),
-    "stop": tuple({"probability": one} for one in (0.99, 0.995, 0.9995, 0.9999)),
-    "silence": tuple({"pace": one} for one in (12.0, 15.0, 22.0, 27.0)),
-    "spike": tuple({"probability": one} for one in (0.01, 0.001, 0.0002, 0.00005)),
-    "fastdrop": tuple({"fall": one} for one in (0.2, 0.25, 0.4, 0.5)),
-    "slowdrift": tuple({"fall": one} for one in (0.15, 0.25, 0.3)),
-}
-"""By primitive, what is tried in the place of a rule's own limits: one change at a time, around the
-measured defaults of detection.md."""
 
 
 class Held(NamedTuple):
@@ -79,20 +62,6 @@ class Held(NamedTuple):
         return Held(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-class Group(NamedTuple):
-    """Rules that ask the same with the same limits: one yields to the other, so they change alike.
-
-    Attributes:
-        rules: Their ids, the one that goes first in front.
-        now: The limits that are tried, as they are.
-        tried: What is tried in their place.
-    """
-
-    rules: tuple[str, ...]
-    now: dict[str, Any]
-    tried: list[Params]
-
-
 class Tuned(NamedTuple):
     """What came of trying the limits of a group of rules.
 
@@ -109,58 +78,12 @@ class Tuned(NamedTuple):
 
     rules: tuple[str, ...]
     now: dict[str, Any]
-    proposed: Params | None
+    proposed: Option | None
     why: str
     held_now: Held
     held_chosen: Held
     whole_now: Held
     whole_chosen: Held
-
-
-def candidates(content: RuleSetContent, only: Sequence[str] = ()) -> list[Group]:
-    """Return what is tried: nothing of a rule that is off, or has no limits of the grid.
-
-    Args:
-        content: The rule set in force.
-        only: Rules to look at, with those of their group; all of them if none is named.
-    """
-    found: dict[tuple[Any, ...], Group] = {}
-    for rule in compile_rules(1, content).rules:
-        tried = GRID.get(rule.model.primitive, ())
-        params = rule.default.params.model_dump(mode="json")
-        now = {name: params[name] for name in sorted({name for one in tried for name in one})}
-        # A policy of so many days has no rhythm that could be waited for longer.
-        if not tried or rule.default.off or params.get("days") is not None:
-            continue
-        key = (rule.model.primitive, rule.default.shadow, *now.items())
-        others = [one for one in tried if any(now[name] != value for name, value in one.items())]
-        before = found.get(key, Group((), now, others))
-        found[key] = before._replace(rules=(*before.rules, rule.id))
-    return [one for one in found.values() if not only or set(only) & set(one.rules)]
-
-
-def rounds(groups: Sequence[Group]) -> list[dict[str, Params]]:
-    """Return changes to play, by rule: the n-th of every group together, for these hardly meet.
-
-    Args:
-        groups: What is tried.
-    """
-    most = max((len(one.tried) for one in groups), default=0)
-    return [
-        {rule: one.tried[n] for one in groups if n < len(one.tried) for rule in one.rules}
-        for n in range(most)
-    ]
-
-
-def changed(content: RuleSetContent, changes: Mapping[str, Params]) -> RuleSetContent:
-    """Return a rule set with other limits.
-
-    Args:
-        content: A rule set.
-        changes: By rule.
-    """
-    added = [{"rule": rule, "params": dict(params)} for rule, params in changes.items()]
-    return replace(content, overrides=[*content.overrides, *added])
 
 
 def tune(
@@ -200,7 +123,7 @@ def _tuned(group: Group, held: Sequence[Sequence[Mapping[str, Held]]], folds: in
     picked = [_best([_sum(_without(some, n)) for some in options]) for n in range(folds)]
     chosen = _best(whole)
     held_now, held_chosen = whole[0], _sum([options[picked[n]][n] for n in range(folds)])
-    why = _why(chosen, picked, whole[0], held_now, held_chosen)
+    why = _why(chosen, picked, whole[chosen], held_now, held_chosen)
     return Tuned(
         rules=group.rules,
         now=group.now,
@@ -213,12 +136,13 @@ def _tuned(group: Group, held: Sequence[Sequence[Mapping[str, Held]]], folds: in
     )
 
 
-def _why(chosen: int, picked: Sequence[int], now: Held, before: Held, after: Held) -> str:
+def _why(chosen: int, picked: Sequence[int], best: Held, before: Held, after: Held) -> str:
     """Return why the present limits stay; empty where others are better."""
-    if now.churns < LEAST_CHURNS:
-        return f"only {now.churns} churns: at least {LEAST_CHURNS} are needed"
-    if now.judged < LEAST_JUDGED:
-        return f"only {now.judged} warnings can be judged: at least {LEAST_JUDGED} are needed"
+    if best.churns < LEAST_CHURNS:
+        return f"only {best.churns} churns: at least {LEAST_CHURNS} are needed"
+    # Of the best ones, not of the present ones: a rule that says nothing could not be mended else.
+    if best.judged < LEAST_JUDGED:
+        return f"only {best.judged} warnings can be judged: at least {LEAST_JUDGED} are needed"
     if chosen == 0:
         return "none of those tried is better"
     if Counter(picked)[chosen] * 2 <= len(picked):

@@ -4,15 +4,17 @@ import heapq
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec.structs import replace
 
 from schemas.alerts import Alert
 from schemas.envelope import ACCOUNT, Entry, account, decode_entry
 from schemas.events import ClockTicked, RulesApplied
-from services.backtest.plain import Key, Keyed, Plain, Rows
+from services.backtest.orders import Begin, Key, Order, Report, Total
+from services.backtest.outcome import EXAMPLES, Sent
+from services.backtest.pasts import Past, pasts_of
+from services.backtest.plain_rows import Keyed, Plain, Rows
 from services.detector.calendars import due_at, to_day
 from services.detector.partition import Partition
 from services.detector.primitives.baseline import KNOWN_DAYS
@@ -26,97 +28,8 @@ BATCH: Final = 1 << 30
 HORIZON: Final = 1 << 10
 """Ids remembered: entries of an import are told apart by their origin."""
 
-EXAMPLES: Final = 20
-
 SHOWN: Final = ("headline", "text", "ratio", "probability", "observed", "expected")
 """What of an alert's evidence a backtest shows."""
-
-
-class Begin(NamedTuple):
-    """What a worker is told once.
-
-    Attributes:
-        number: Its partition.
-        partitions: How many there are.
-        now: Append time of all messages, microseconds since 1970-01-01 UTC.
-        first: The first tick.
-        content: The rule set, JSON.
-        folder: Where the plain rows stand.
-        stems: Of each file, its name without extension.
-        sources: Of each file, the source of its rows.
-        ends: Per account, the last local day that it is known for.
-        whole: Whether alerts are to come back whole, with their evidence.
-    """
-
-    number: int
-    partitions: int
-    now: int
-    first: int
-    content: str
-    folder: Path
-    stems: list[str]
-    sources: list[str]
-    ends: dict[str, int]
-    whole: bool
-
-
-class Order(NamedTuple):
-    """What is to be played next.
-
-    Attributes:
-        start: Where the order before it ended, microseconds since 1970-01-01 UTC.
-        until: Everything before it is played.
-        seen: Hours in which each source sent something, of the rows up to `until`.
-        entries: Key and bytes of entries beside the plain rows, in their order.
-        forwards: Entries that other partitions have sent.
-        quiet: Whether there was no row for so long that the clock ticks at midnight only.
-    """
-
-    start: int
-    until: int
-    seen: dict[str, list[int]]
-    entries: list[tuple[Key, bytes]]
-    forwards: list[bytes]
-    quiet: bool
-
-
-class Told(NamedTuple):
-    """An alert, and what the record does not say of its account."""
-
-    alert: Alert
-    segment: str | None
-
-
-class Report(NamedTuple):
-    """What came of an order.
-
-    Attributes:
-        alerts: In order.
-        forwards: Subject and entry, for other partitions; without a subject for all of them.
-        rows: Plain rows that were played.
-    """
-
-    alerts: list[Told]
-    forwards: list[tuple[str, bytes]]
-    rows: int
-
-
-class Total(NamedTuple):
-    """What a worker has judged.
-
-    Attributes:
-        accounts: Ids of the accounts that had events.
-        account_days: Days judged of them, from when a baseline is known on.
-        last: The newest judged local day, or None.
-        refused: Refused entries by reason.
-        examples: The first of them.
-    """
-
-    accounts: frozenset[str]
-    account_days: int
-    last: int | None
-    refused: Counter[str]
-    examples: list[str]
 
 
 class Worker:
@@ -139,6 +52,7 @@ class Worker:
         self._days = 0
         self._last: int | None = None
         self._examples: list[str] = []
+        self._pasts: list[Past] = []
         self._failed: Counter[str] = Counter()
         rules = RulesApplied(n=1, content=begin.content)
         self._take([Entry("rules", SYSTEM_SOURCE, begin.now, (), rules)])
@@ -178,7 +92,12 @@ class Worker:
             refused["after_end"] += len(beyond)
             self._examples += [f"{one} had ended by then" for one in beyond[:EXAMPLES]]
         return Total(
-            frozenset(self._accounts), self._days, self._last, refused, self._examples[:EXAMPLES]
+            frozenset(self._accounts),
+            self._days,
+            self._last,
+            refused,
+            self._examples[:EXAMPLES],
+            self._pasts,
         )
 
     def _merged(self, chunk: Rows, beside: list[Keyed]) -> list[Entry]:
@@ -200,6 +119,9 @@ class Worker:
     def _close(self, until: int) -> None:
         """Tick whenever a day is due somewhere before an instant."""
         opened = self._partition.ledger.record.opened
+        if not opened and until > self._partition.ledger.record.clock:
+            # Without an account of its own a partition may still be the company's home.
+            self._tick(until)
         while opened:
             due = min(due_at(zone, day + 1) for zone, day in opened.items())
             at = -(-due // QUARTER) * QUARTER
@@ -246,8 +168,9 @@ class Worker:
             self._days += max(0, last - (min(starts) + KNOWN_DAYS - 1) + 1)
         if last >= 0:
             self._last = last if self._last is None else max(self._last, last)
+        self._pasts += pasts_of(known, self._partition.rules, self._begin.pasts, last)
 
-    def _found(self) -> list[Told]:
+    def _found(self) -> list[Sent]:
         alerts, rejects = self._partition.found()
         for reject in rejects[: EXAMPLES - len(self._examples)]:
             self._examples.append(f"{reject.field or reject.source}: {reject.detail}")
@@ -262,12 +185,12 @@ class Worker:
         end = self._begin.ends.get(alert.account)
         return end is None or to_day(alert.day) <= end
 
-    def _told(self, alert: Alert) -> Told:
+    def _told(self, alert: Alert) -> Sent:
         known = self._partition.accounts.get(ACCOUNT + alert.account)
         if not self._begin.whole:
             because = {name: alert.because[name] for name in SHOWN if name in alert.because}
             alert = replace(alert, because=because)
-        return Told(alert, None if known is None else known.facts.profile.segment)
+        return Sent(alert, None if known is None else known.facts.profile.segment)
 
 
 def _quarter(entry: Entry) -> int:

@@ -1,108 +1,75 @@
 """`ebbwatch backtest`: what rules would have said of past events, from files alone."""
 
 import os
-import shlex
 import signal
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 import typer
 
-from services.commands.config import formats
+from services.backtest.horizon import HORIZON_DAYS
+from services.commands import backtest_results, rule_files
+from services.commands.backtest_options import (
+    Accounts,
+    Events,
+    RulesPath,
+    Tickets,
+    TruthPathOrNone,
+    Usage,
+    chosen,
+)
+from services.commands.backtest_results import Played, Wanted
 from services.commands.progress import shown
-from services.commands.terminal import fail, printable, show_json
-from services.runtime import version
-from services.wording import counted
+from services.commands.rule_files import SHIPPED, Rules
+from services.commands.terminal import fail, printable
 
 if TYPE_CHECKING:
-    from schemas.config import RuleSetContent
-    from services.backtest.comparing import Comparison
-    from services.backtest.judged import Judged
     from services.backtest.outcome import Outcome
-    from services.backtest.truth import Truth
     from services.ingest.history.files import HistoryFile
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, that of shells: 128 and the number of the signal."""
 
-SHIPPED: Final = "shipped"
 MOST_WORKERS: Final = 8
 
-_FILE: Final = {"exists": True, "dir_okay": False, "readable": True}
-Files = list[Path]
-
-
-class Rules(NamedTuple):
-    """A rule set, and what it is called."""
-
-    name: str
-    content: "RuleSetContent"
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of its content, hex."""
-        return sha256(msgspec.json.encode(self.content)).hexdigest()
-
-
-class Wanted(NamedTuple):
-    """What is to be written, and shown."""
-
-    out: Path | None
-    report: Path | None
-    shadow: bool
-    json: bool
+Out = Annotated[Path | None, typer.Option(help="Write the alerts here, as CSV.")]
+ReportPath = Annotated[
+    Path | None, typer.Option(help="Write a report with charts here, as HTML; else beside --out.")
+]
+Horizon = Annotated[
+    int, typer.Option(min=1, max=3650, help="A warning is about so many days ahead.")
+]
+Compare = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        metavar="RULES_A RULES_B",
+        help=f"Play both; each as --rules has it, or `{SHIPPED}`. What is written is of B.",
+    ),
+]
+Shadow = Annotated[bool, typer.Option("--shadow", help="Shadow alerts are in the CSV too.")]
+Workers = Annotated[int, typer.Option(min=0, max=64, help="Processes; 0 for one for each core.")]
+Json = Annotated[bool, typer.Option("--json", help="The figures as one line of JSON.")]
 
 
 def backtest(
-    usage: Annotated[
-        Files, typer.Option(help="account_id, date, count; metric, person, feature.", **_FILE)
-    ] = [],  # noqa: B006
-    accounts: Annotated[
-        Files,
-        typer.Option(help="account_id; segment, country, owner, arr, start, days.", **_FILE),
-    ] = [],  # noqa: B006
-    tickets: Annotated[
-        Files, typer.Option(help="account_id, date; count, or ticket, priority.", **_FILE)
-    ] = [],  # noqa: B006
-    events: Annotated[Files, typer.Option(help="NDJSON of native events.", **_FILE)] = [],  # noqa: B006
-    rules: Annotated[
-        Path | None,
-        typer.Option(
-            help="rules.toml, or a folder of company files; else the shipped rules.", exists=True
-        ),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the alerts here, as CSV.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a report here, as HTML.")] = None,
-    truth: Annotated[
-        Path | None,
-        typer.Option(help="Who left: account_id, date; amount, in minor units.", **_FILE),
-    ] = None,
-    horizon: Annotated[
-        int, typer.Option(min=1, max=3650, help="A warning is about so many days ahead.")
-    ] = 180,
-    compare: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            metavar="RULES_A RULES_B",
-            help=f"Play both; each as --rules has it, or `{SHIPPED}`. What is written is of B.",
-        ),
-    ] = None,
-    shadow: Annotated[
-        bool, typer.Option("--shadow", help="Shadow alerts are in the CSV too.")
-    ] = False,
-    workers: Annotated[
-        int, typer.Option(min=0, max=64, help="Processes; 0 for one for each core.")
-    ] = 0,
-    json: Annotated[bool, typer.Option("--json", help="The figures as one line of JSON.")] = False,
+    usage: Usage = None,
+    accounts: Accounts = None,
+    tickets: Tickets = None,
+    events: Events = None,
+    rules: RulesPath = None,
+    out: Out = None,
+    report: ReportPath = None,
+    truth: TruthPathOrNone = None,
+    horizon: Horizon = HORIZON_DAYS,
+    compare: Compare = None,
+    shadow: Shadow = False,
+    workers: Workers = 0,
+    json: Json = False,
 ) -> None:
     """Play past events from files through rules, without Kafka, and say what they had raised.
 
@@ -110,65 +77,38 @@ def backtest(
     and `days` an account is judged until its last day; else until the last day of the files.
     Ctrl-C ends early and keeps what was played.
     """
+    from services.backtest import truth_file
     from services.backtest.crew import WorkerFailed
-    from services.backtest.run import look_at
     from services.ingest.history.files import HistoryError
 
     if compare is not None and rules is not None:
         fail("--compare names both rule sets: leave --rules out")
-    played = [_rules(one) for one in compare or ("" if rules is None else str(rules),)]
-    wanted = Wanted(out, report, shadow, json)
-    _check_writable(wanted)
-    given = {"accounts": accounts, "usage": usage, "tickets": tickets, "events": events}
+    sets = [rule_files.named(one) for one in compare or (rules,)]
+    wanted = Wanted(out, report or _beside(out), shadow, json)
+    backtest_results.check(wanted)
     try:
-        files = look_at(given)  # type: ignore[arg-type]
-        known = None if truth is None else _truth(truth)
-        outcomes = _play(files, played, workers, quiet=json)
+        files = chosen(accounts=accounts, usage=usage, tickets=tickets, events=events)
+        known = None if truth is None else truth_file.read(truth)
+        outcomes = _play(files, sets, workers, quiet=json)
     except (HistoryError, WorkerFailed) as error:
         fail(str(error))
     except KeyboardInterrupt:
         fail("interrupted before anything was played")
-    _tell(outcomes, played, known, horizon, wanted, files)
+    played = Played(outcomes, sets, files)
+    whole = backtest_results.tell(played, known, horizon, wanted)
     if outcomes[-1].interrupted:
-        typer.echo("interrupted: all of the above is of the days until then", err=True)
+        typer.echo(_interrupted(played), err=True)
         raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(0 if whole else 1)
 
 
-def _rules(named: str) -> Rules:
-    """Return the rules of a file or a folder; the shipped ones where none is named."""
-    from services.company import read_company, shipped
-
-    if named in ("", SHIPPED):
-        return Rules("the shipped rules", shipped().content)
-    path = Path(named)
-    if not path.exists():
-        fail(f"{named} does not exist: name a rules.toml, a folder, or `{SHIPPED}`")
-    with tempfile.TemporaryDirectory() as alone:
-        folder = path
-        if path.is_file():
-            folder = Path(alone)
-            (folder / "rules.toml").write_bytes(path.read_bytes())
-        found = read_company(folder, formats())
-    if isinstance(found, list):
-        fail("\n".join([f"{named} is refused:", *map(str, found)]))
-    return Rules(named, found.content)
-
-
-def _truth(path: Path) -> "Truth":
-    from services.backtest.truth import read
-
-    return read(path)
-
-
-def _check_writable(wanted: Wanted) -> None:
-    """Find out before the work that a file could not be written after it."""
-    for path in (wanted.out, wanted.report):
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-            fail(f"{path} cannot be written: its folder must exist, and it must be no folder")
+def _beside(out: Path | None) -> Path | None:
+    """Return where the report goes that nobody named: nowhere but beside a CSV file."""
+    return out.with_suffix(".html") if out is not None and out.suffix == ".csv" else None
 
 
 def _play(
-    files: "Sequence[HistoryFile]", played: Sequence[Rules], workers: int, *, quiet: bool
+    files: "Sequence[HistoryFile]", sets: Sequence[Rules], workers: int, *, quiet: bool
 ) -> "list[Outcome]":
     from services.backtest.run import Outside
     from services.backtest.run import backtest as play
@@ -189,7 +129,7 @@ def _play(
             show=(lambda _: None) if quiet else show,
             stopped=stopped,
         )
-        return play(files, [one.content for one in played], outside)
+        return play(files, [one.content for one in sets], outside)
 
 
 @contextmanager
@@ -210,69 +150,11 @@ def _interruptions() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _tell(
-    outcomes: "Sequence[Outcome]",
-    played: Sequence[Rules],
-    known: "Truth | None",
-    horizon: int,
-    wanted: Wanted,
-    files: "Sequence[HistoryFile]",
-) -> None:
-    """Show what was found, and write what was asked for."""
-    from services.backtest import comparing, table
-    from services.backtest.alert_file import write
-    from services.backtest.truth import judge
-
-    outcome = outcomes[-1]
-    judged = [judge(one, known, horizon, one.known) for one in outcomes if known is not None]
-    comparison = None
-    if len(outcomes) > 1:
-        names = (played[0].name, played[1].name)
-        comparison = comparing.compare(outcomes[0], outcome, names)
-    if wanted.out is not None:
-        number = write(wanted.out, outcome.rows, shadow=wanted.shadow)
-        typer.echo(f"{counted(number, 'alert')} in {printable(str(wanted.out))}", err=True)
-    if wanted.report is not None:
-        _report(wanted.report, outcome, judged, comparison, played[len(outcomes) - 1], files)
-    if wanted.json:
-        from services.backtest.record import record
-
-        show_json(record(outcome, judged[-1] if judged else None, comparison))
-    elif comparison is not None:
-        _show_comparison(comparison, judged)
-    else:
-        for line in table.lines(outcome) + (table.truth_lines(judged[-1]) if judged else []):
-            typer.echo(line)
-
-
-def _show_comparison(comparison: "Comparison", judged: "Sequence[Judged]") -> None:
-    from services.backtest.comparison_text import lines
-
-    both = (judged[0], judged[1]) if len(judged) > 1 else None
-    for line in lines(comparison, both):
-        typer.echo(line)
-
-
-def _report(
-    path: Path,
-    outcome: "Outcome",
-    judged: "Sequence[Judged]",
-    comparison: "Comparison | None",
-    rules: Rules,
-    files: "Sequence[HistoryFile]",
-) -> None:
-    from services.backtest.report import Compared, Made, html
-
-    made = Made(
-        command=shlex.join(["ebbwatch", *sys.argv[1:]]),
-        rules=rules.name,
-        digest=rules.digest,
-        files=tuple(file.path.name for file in files),
-        version=version(),
+def _interrupted(played: Played) -> str:
+    if len(played.outcomes) == len(played.sets):
+        return "interrupted: all of the above is of the days until then"
+    left = played.sets[len(played.outcomes)].name
+    return (
+        f"interrupted: all of the above is of {printable(played.rules.name)}, of the days until "
+        f"then; {printable(left)}: nothing was played of it, and nothing is compared"
     )
-    compared = None
-    if comparison is not None:
-        compared = Compared(comparison, judged[0] if judged else None)
-    found = html(outcome, judged[-1] if judged else None, made, compared)
-    path.write_text(found, encoding="utf-8")
-    typer.echo(f"a report in {printable(str(path))}", err=True)

@@ -1,11 +1,13 @@
 """`ebbwatch explain`: computes an alert's numbers once more, and says whether each agrees."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from schemas.alerts import Alert
+from schemas.alerts import Alert, AlertRaised
 from services import wording
 from services.alert_log import AlertsUnavailable, opened
 from services.commands.terminal import (
@@ -21,10 +23,13 @@ from services.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from services.commands.recounting import Recounted
-    from services.detector.recompute import Line, Recomputed
+    from services.detector.compared import Line
+    from services.detector.recompute import Recomputed
 
 MOST_NAMED = 10
 """Alerts that are named where a prefix is that of several."""
+WIDEST = 60
+"""Characters of a number, date or name in a row; what is longer is a text, and told by itself."""
 
 
 class Checked(NamedTuple):
@@ -34,12 +39,25 @@ class Checked(NamedTuple):
     found: "Recomputed"
 
 
+class Found(NamedTuple):
+    """What the alert log says of an alert.
+
+    Attributes:
+        records: Its records, the oldest first.
+        earlier: On which days its rule raised other alerts of its account.
+    """
+
+    records: list[Alert]
+    earlier: list[date]
+
+
 class Explained(NamedTuple):
     """All that was checked of an alert.
 
     Attributes:
         records: Its records, the oldest first.
-        events: What its days are in the log of events; None where nobody asked, or could.
+        events: What the days of one of them are in the log of events; None where nobody asked, or
+            could.
     """
 
     records: list[Checked]
@@ -56,6 +74,11 @@ class Explained(NamedTuple):
         counted = self.events is None or self.events.agrees
         return self.computed and counted and all(one.found.agrees for one in self.records)
 
+    @property
+    def read(self) -> list[str]:
+        """Names of what could not be computed of any record, and has to be believed."""
+        return list(dict.fromkeys(name for one in self.records for name in one.found.read))
+
 
 def explain(
     alert: Annotated[str, typer.Argument(help="The alert's id, or how it begins.")],
@@ -66,7 +89,9 @@ def explain(
 ) -> None:
     """Compute an alert's numbers from its stored evidence and its events, and compare each.
 
-    Exit code 0 if every number agrees, 1 if one does not or none could be computed.
+    So are its headline and its text. What can only be read, such as what other customers did then,
+    is named. Exit code 0 if every number that can be computed agrees, 1 if one does not or none
+    can.
     """
     known = read_settings(ServiceSettings)
     try:
@@ -83,20 +108,24 @@ def explain(
 async def _explained(known: ServiceSettings, prefix: str, events: bool) -> Explained:
     from services.commands.recounting import recounted
 
-    records = await _records(known, prefix)
-    checked = await _checked(known, records)
-    last = next((one for one in reversed(records) if _counts(one)), None)
+    found = await _found(known, prefix)
+    checked = await _checked(known, found)
+    last = next((one for one in reversed(found.records) if _counts(one)), None)
     counted = await recounted(known, last) if events and last is not None else None
     return Explained(checked, counted)
 
 
-async def _records(known: ServiceSettings, prefix: str) -> list[Alert]:
+async def _found(known: ServiceSettings, prefix: str) -> Found:
     """Return the records of the one alert whose id begins so."""
     found: dict[str, list[Alert]] = {}
+    raised: defaultdict[tuple[str, str], list[tuple[str, date]]] = defaultdict(list)
     async with opened(known.kafka, known.prefix) as log:
         async for one in log.to_end():
-            if one.alert is not None and one.alert.alert_id.startswith(prefix):
-                found.setdefault(one.alert.alert_id, []).append(one.alert)
+            alert = one.alert
+            if alert is not None and alert.alert_id.startswith(prefix):
+                found.setdefault(alert.alert_id, []).append(alert)
+            if isinstance(alert, AlertRaised):
+                raised[alert.account, alert.rule].append((alert.alert_id, alert.day))
     if not found:
         fail(
             f"no alert whose id begins with {prefix!r} is in the alert log, which keeps 400 days; "
@@ -105,23 +134,25 @@ async def _records(known: ServiceSettings, prefix: str) -> list[Alert]:
     if len(found) > 1:
         named = ", ".join(sorted(found)[:MOST_NAMED])
         fail(f"{len(found)} alerts have ids that begin with {prefix!r}: {named}; give more of it")
-    return list(found.popitem()[1])
+    id_, records = found.popitem()
+    beside = raised[records[0].account, records[0].rule]
+    return Found(records, [day for other, day in beside if other != id_])
 
 
-async def _checked(known: ServiceSettings, records: Sequence[Alert]) -> list[Checked]:
+async def _checked(known: ServiceSettings, found: Found) -> list[Checked]:
     from services.commands.rule_sets import RuleSets
-    from services.detector.recompute import Recomputed, is_raising, recompute
+    from services.detector.recompute import Recomputed, recompute
 
     rule_sets = await RuleSets.read(known)
-    raised_on = next((one.day for one in records if is_raising(one)), None)
+    raised_on = next((one.day for one in found.records if isinstance(one, AlertRaised)), None)
     checked = []
-    for record in records:
+    for record in found.records:
         rules = rule_sets.get(record.rule_set)
         if rules is None:
             note = rule_sets.missing(record.rule_set)
             checked.append(Checked(record, Recomputed([], [note])))
         else:
-            checked.append(Checked(record, recompute(record, rules, raised_on)))
+            checked.append(Checked(record, recompute(record, rules, raised_on, found.earlier)))
     return checked
 
 
@@ -137,6 +168,7 @@ def _plain(found: Explained) -> dict[str, Any]:
         "rule": first.rule,
         "object": first.object,
         "agrees": found.agrees,
+        "only_read": found.read,
         "records": [
             {
                 "type": one.record.__struct_config__.tag,
@@ -145,6 +177,7 @@ def _plain(found: Explained) -> dict[str, Any]:
                 "agrees": one.found.agrees,
                 "lines": [_plain_line(line) for line in one.found.lines],
                 "notes": one.found.notes,
+                "only_read": list(one.found.read),
             }
             for one in found.records
         ],
@@ -168,6 +201,8 @@ def _lines(found: Explained) -> list[str]:
         lines += ["", *_record(one, everything=one is newest)]
     if found.events is not None:
         lines += ["", *found.events.lines()]
+        if others := sum(_counts(one.record) for one in found.records) - 1:
+            lines.append(f"  not counted: the days of {wording.counted(others, 'other record')}")
     return [*lines, "", _verdict(found)]
 
 
@@ -180,7 +215,7 @@ def _record(one: Checked, *, everything: bool) -> list[str]:
         f"{_agreement(len(one.found.lines), len(wrong))}"
     )
     shown = one.found.lines if everything else wrong
-    return [said, *table(shown), *(f"  not computed: {note}" for note in one.found.notes)]
+    return [said, *_table(shown), *(f"  not computed: {note}" for note in one.found.notes)]
 
 
 def _agreement(computed: int, wrong: int) -> str:
@@ -190,19 +225,21 @@ def _agreement(computed: int, wrong: int) -> str:
     return f"{numbers}, {wrong} of them WRONG" if wrong else f"{numbers}, all agree"
 
 
-def table(lines: "Sequence[Line]") -> list[str]:
-    """Return numbers as rows: name, as stored, as computed, and whether they agree.
-
-    Args:
-        lines: What was compared.
-    """
+def _table(lines: "Sequence[Line]") -> list[str]:
+    """Return numbers as rows: name, as stored, as computed, and whether they agree."""
     rows = [(one.name, _told(one.stored), _told(one.computed)) for one in lines]
-    widths = [max((len(row[k]) for row in rows), default=0) for k in range(3)]
-    return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        + ("  agrees" if one.agrees else "  DIFFERS")
-        for row, one in zip(rows, lines, strict=True)
-    ]  # fmt: skip
+    short = [row for row in rows if max(map(len, row)) <= WIDEST]
+    widths = [max((len(row[k]) for row in short), default=0) for k in range(3)]
+    told: list[str] = []
+    for row, one in zip(rows, lines, strict=True):
+        says = "agrees" if one.agrees else "DIFFERS"
+        if row in short:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            told.append("  ".join(["", *cells, says]))
+        else:
+            told.append("  ".join(["", row[0].ljust(widths[0]), f"in words  {says}"]))
+            told += [] if one.agrees else [f"    stored:   {row[1]}", f"    computed: {row[2]}"]
+    return told
 
 
 def _told(value: Any) -> str:
@@ -212,6 +249,11 @@ def _told(value: Any) -> str:
 
 
 def _verdict(found: Explained) -> str:
-    if found.agrees:
+    if not found.computed:
+        return "nothing could be computed"
+    if not found.agrees:
+        return "NOT every number agrees"
+    if not found.read:
         return "every number agrees"
-    return "NOT every number agrees" if found.computed else "nothing could be computed"
+    read = f"{len(found.read)} could only be read: {', '.join(found.read)}"
+    return f"every number that can be computed agrees; {read}"

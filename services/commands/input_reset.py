@@ -81,7 +81,7 @@ def decide(evidence: Evidence, told: Kind | None) -> Decision:
     """
     state, beyond = evidence.state, evidence.beyond
     name, topic = state.name, state.input.topic
-    if told is None and not any(part.fault for part in state.parts.values()):
+    if told is None and not (state.another or any(part.fault for part in state.parts.values())):
         raise NotReset(
             f"nothing was done to {name!r}: {state.fault or 'it is read as it should be'}. If its "
             "topic was created anew all the same, say --created-anew: everything in it counts then"
@@ -92,6 +92,8 @@ def decide(evidence: Evidence, told: Kind | None) -> Decision:
         if told == "same":
             raise NotReset(f"{what}: it is not the same topic; say --created-anew")
         return _anew(evidence, f"{what}, so it was created anew")
+    if told is None and state.another:
+        return _anew(evidence, f"{topic} has another id than the topic that was read")
     if told is None:
         held = "; ".join(
             f"partition {number} holds {part.start} to {part.end}, counted up to "

@@ -12,6 +12,8 @@ from services.commands.config import newest_rules
 from services.commands.kafka_facts import Asking, Range
 from services.ingest.formats import FORMATS, find
 from services.ingest.markers import PREFIX as MARKS
+from services.ingest.markers import Marker
+from services.topic_ids import UNKNOWN
 
 TAIL: Final = 4
 """The newest offset may be a transaction's marker; so far back a record is looked for."""
@@ -61,6 +63,7 @@ class InputState(NamedTuple):
         name: The name under which it is counted.
         input: What the rule set says of it.
         parts: Its partitions, by number; none where its topic does not exist.
+        another: Its topic bears another id than what was read of it.
         fault: Why it is not read; empty if it is.
         remedy: What to do about that.
     """
@@ -68,6 +71,7 @@ class InputState(NamedTuple):
     name: str
     input: Input
     parts: Mapping[int, PartState]
+    another: bool = False
     fault: str = ""
     remedy: str = ""
 
@@ -119,6 +123,7 @@ async def states(
     if not inputs:
         return []
     existing = await kafka.topics()
+    ids = await kafka.topic_ids({each.topic for each in inputs.values()} & existing.keys())
     parts = [
         TopicPartition(each.topic, number)
         for each in inputs.values()
@@ -142,18 +147,29 @@ async def states(
                 for part in parts
                 if part.topic == each.topic
             },
+            _is_another(found, each.topic, ids.get(each.topic, UNKNOWN)),
         )
         for name, each in inputs.items()
     ]
 
 
-def judge(name: str, input: Input, parts: Mapping[int, PartState]) -> InputState:
+def _is_another(found: Mapping[str, bytes], topic: str, id: str) -> bool:
+    """Tell whether a topic's marks name another id than it has."""
+    marks = (value for key, value in found.items() if key.startswith(f"{MARKS}{topic}/"))
+    known = {msgspec.json.decode(mark, type=Marker).id for mark in marks}
+    return id != UNKNOWN and bool(known - {id, UNKNOWN})
+
+
+def judge(
+    name: str, input: Input, parts: Mapping[int, PartState], another: bool = False
+) -> InputState:
     """Return how an input stands, with what stops it.
 
     Args:
         name: The name under which it is counted.
         input: What the rule set says of it.
         parts: Its partitions, by number.
+        another: Its topic bears another id than what was read of it.
     """
     wrong = ((number, part.fault) for number, part in sorted(parts.items()) if part.fault)
     number, what = next(wrong, (0, ""))
@@ -163,12 +179,15 @@ def judge(name: str, input: Input, parts: Mapping[int, PartState]) -> InputState
     elif not parts:
         fault = f"topic {input.topic!r} does not exist"
         remedy = "create it, or correct inputs.toml"
+    elif another:
+        fault = f"topic {input.topic!r} was deleted and created anew"
+        remedy = f"`ebbwatch inputs reset {name}` reads it from its beginning"
     elif what:
         fault = f"partition {number} {what}"
         remedy = f"was the topic created anew? `ebbwatch inputs reset {name}` accepts it as it is"
     else:
         fault = remedy = ""
-    return InputState(name, input, parts, fault, remedy)
+    return InputState(name, input, parts, another, fault, remedy)
 
 
 async def _last(

@@ -11,6 +11,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
 
 from services.commands.kafka_version import version
 from services.kafka_clients import close
+from services.topic_ids import ids_of
 
 POLL_MS: Final = 200
 CLOSE_SECONDS: Final = 1.0
@@ -88,6 +89,10 @@ class Asking:
             for each in await self._admin.describe_topics()
             if not each["error_code"]
         }
+
+    async def topic_ids(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the ids of those topics that exist, by name; see `services.topic_ids`."""
+        return await ids_of(self._admin, names)
 
     async def offsets(self, parts: Iterable[TopicPartition]) -> dict[TopicPartition, Range]:
         """Return the offsets of partitions that exist."""

@@ -5,10 +5,9 @@ protocol, ApiVersions (key 18), version 3; KIP-584 for features; `MetadataVersio
 """
 
 from io import BytesIO
-from typing import Any, Final
+from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
 from aiokafka.protocol.types import (
     CompactArray,
     CompactString,
@@ -17,6 +16,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from services.kafka_requests import request
 
 SUPPORTED: Final = 0
 """The tag of the features that a broker can do."""
@@ -33,10 +34,15 @@ _FEATURES: Final = CompactArray(
 )
 
 
-class _Answer(Response):  # type: ignore[misc]
-    API_KEY = 18
-    API_VERSION = 3
-    SCHEMA = Schema(
+_VERSIONS: Final = request(
+    18,
+    3,
+    Schema(
+        ("name", CompactString("utf-8")),
+        ("version", CompactString("utf-8")),
+        ("tags", TaggedFields),
+    ),
+    Schema(
         ("error_code", Int16),
         (
             "apis",
@@ -46,35 +52,16 @@ class _Answer(Response):  # type: ignore[misc]
         ),
         ("throttle_time_ms", Int32),
         ("tags", TaggedFields),
-    )
-
-
-class _Struct(RequestStruct):  # type: ignore[misc]
-    API_KEY = 18
-    API_VERSION = 3
-    RESPONSE_TYPE = _Answer
-    FLEXIBLE_VERSION = True
-    SCHEMA = Schema(
-        ("name", CompactString("utf-8")),
-        ("version", CompactString("utf-8")),
-        ("tags", TaggedFields),
-    )
-
-    def parse_response_header(self, read_buffer: Any) -> Any:
-        # Of all flexible answers this one alone has the old header: KIP-511.
-        return ResponseHeader_v0.decode(read_buffer)
-
-
-class _Asked(Request[_Struct]):  # type: ignore[misc]
-    API_KEY = 18
-
-    def build(self, request_struct_class: Any) -> Any:
-        return request_struct_class("ebbwatch", "1", {})
+    ),
+    flexible=True,
+    # Of all flexible answers this one alone has the old header: KIP-511.
+    old_header=True,
+)
 
 
 async def version(admin: AIOKafkaAdminClient) -> str:
     """Return the release of a broker, such as `4.1`, or what is known of it."""
-    answer = await admin._send_request(_Asked())
+    answer = await admin._send_request(_VERSIONS("ebbwatch", "1", {}))
     raw = answer.tags.get(SUPPORTED, b"")
     features = _FEATURES.decode(BytesIO(raw)) if raw else []
     level = next((newest for name, _, newest, _ in features or [] if name == METADATA), 0)

@@ -1,18 +1,15 @@
 """Which customers have left, by the events that say so, as long as `events.v1` keeps them."""
 
-import asyncio
 from collections.abc import Iterator
+from contextlib import aclosing
 from datetime import date
-from typing import Final
 
 from schemas import topics
 from schemas.envelope import ACCOUNT, Entry, decode
 from schemas.events import ArrMoved, ContractEnded
+from services.commands import event_log
 from services.commands.terminal import fail
 from services.settings import ServiceSettings
-
-SILENT_SECONDS: Final = 30.0
-"""Without a message for so long Kafka counts as away."""
 
 
 async def leavings(known: ServiceSettings) -> list[tuple[str, date]]:
@@ -21,23 +18,18 @@ async def leavings(known: ServiceSettings) -> list[tuple[str, date]]:
     Args:
         known: Which deployment.
     """
-    from services.snapshots import bounds, messages
+    from services.snapshots import bounds
 
     topic, found = topics.full_name(topics.EVENTS, known.prefix), set[tuple[str, date]]()
-    loop = asyncio.get_running_loop()
     for number in range(known.partitions):
         try:
-            async with asyncio.timeout(SILENT_SECONDS) as patience:
-                log = await bounds(known.kafka, topic, number, -1)
-                if log.start >= log.end:
-                    continue
-                async for _, _, value in messages(
-                    known.kafka, topic, number, log.start, log.end - 1
-                ):
-                    patience.reschedule(loop.time() + SILENT_SECONDS)
+            log = await bounds(known.kafka, topic, number, -1)
+            async with aclosing(event_log.read(known, number, log.start, log.end - 1)) as read:
+                async for _, _, value in read:
                     found.update(_left(value))
         except TimeoutError:
-            fail(f"{topic} partition {number} does not answer within {SILENT_SECONDS:.0f} s")
+            seconds = event_log.SILENT_SECONDS
+            fail(f"{topic} partition {number} does not answer within {seconds:.0f} s")
     return sorted(found)
 
 

@@ -5,14 +5,14 @@ ingest leaves a stopped input out. Source: Kafka's protocol, OffsetDelete (key 4
 """
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
-from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
 
 from services.kafka_clients import close
+from services.kafka_requests import request
 
 STILL_READ: Final = 86
 """GROUP_SUBSCRIBED_TO_TOPIC: a member of the group reads the topic."""
@@ -22,10 +22,14 @@ class StillRead(Exception):
     """A member of the group reads the topic, so that nothing may be deleted."""
 
 
-class _Answer(Response):  # type: ignore[misc]
-    API_KEY = 47
-    API_VERSION = 0
-    SCHEMA = Schema(
+_DELETION: Final = request(
+    47,
+    0,
+    Schema(
+        ("group", String("utf-8")),
+        ("topics", Array(("topic", String("utf-8")), ("partitions", Array(Int32)))),
+    ),
+    Schema(
         ("error_code", Int16),
         ("throttle_time_ms", Int32),
         (
@@ -35,27 +39,8 @@ class _Answer(Response):  # type: ignore[misc]
                 ("partitions", Array(("partition", Int32), ("error_code", Int16))),
             ),
         ),
-    )
-
-
-class _Struct(RequestStruct):  # type: ignore[misc]
-    API_KEY = 47
-    API_VERSION = 0
-    RESPONSE_TYPE = _Answer
-    SCHEMA = Schema(
-        ("group", String("utf-8")),
-        ("topics", Array(("topic", String("utf-8")), ("partitions", Array(Int32)))),
-    )
-
-
-class _Deletion(Request[_Struct]):  # type: ignore[misc]
-    API_KEY = 47
-
-    def __init__(self, group: str, topic: str, partitions: Iterable[int]) -> None:
-        self._fields = (group, [(topic, list(partitions))])
-
-    def build(self, request_struct_class: Any) -> Any:
-        return request_struct_class(*self._fields)
+    ),
+)
 
 
 async def delete_offsets(kafka: str, group: str, topic: str, partitions: Iterable[int]) -> None:
@@ -75,7 +60,8 @@ async def delete_offsets(kafka: str, group: str, topic: str, partitions: Iterabl
     try:
         await admin.start()
         node = await admin.find_coordinator(group)
-        answer = await admin._send_request(_Deletion(group, topic, partitions), node)
+        asked = _DELETION(group, [(topic, list(partitions))])
+        answer = await admin._send_request(asked, node)
     finally:
         await close(admin.close)
     codes = [code for _, some in answer.topics for _, code in some]

@@ -1,7 +1,6 @@
 """The days of an alert, counted once more from `events.v1`, as far as the log goes back."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -10,16 +9,13 @@ from schemas import topics
 from schemas.alerts import Alert
 from schemas.envelope import account
 from services import wording
+from services.commands import event_log
 from services.commands.state import load_partition
 from services.settings import ServiceSettings
 
 if TYPE_CHECKING:
-    from services.detector.recompute import Line
+    from services.detector.compared import Line
     from services.detector.recount import Recount
-    from services.snapshots import Bounds
-
-SILENT_SECONDS: Final = 30.0
-"""Without a message for so long Kafka counts as away."""
 
 DISTINCT: Final = {
     "breadth": "features used in four weeks",
@@ -27,8 +23,6 @@ DISTINCT: Final = {
     "seat_expansion": "people active in four weeks",
 }
 """By kind of alert, what its days count: more than was done on the day alone."""
-
-Message = tuple[int, int, bytes | None]
 
 
 class Recounted(NamedTuple):
@@ -98,10 +92,10 @@ async def recounted(known: ServiceSettings, record: Alert) -> Recounted:
     try:
         log = await bounds(known.kafka, topic, number, record.account_now.stamp)
         stamp = min(record.account_now.stamp, log.end - 1)
-        async with aclosing(_messages(known.kafka, topic, number, log, stamp)) as found:
+        async with aclosing(event_log.read(known, number, log.start, stamp)) as found:
             start = await _count(counting, found)
     except TimeoutError:
-        fail(f"{topic} partition {number} does not answer within {SILENT_SECONDS:.0f} s")
+        fail(f"{topic} partition {number} does not answer within {event_log.SILENT_SECONDS:.0f} s")
     return compared(record, counting, log.start, start)
 
 
@@ -115,7 +109,7 @@ def compared(record: Alert, counting: "Recount", start: int, appended: int | Non
         appended: Append time of the message there, microseconds; None where there is none.
     """
     from services.detector.calendars import to_day
-    from services.detector.recompute import Line
+    from services.detector.compared import Line
     from services.detector.recount import first_whole_day
 
     source = record.because["computed_from"]
@@ -145,22 +139,7 @@ def _counting(record: Alert, profile: Any, partitions: int) -> "Recount":
     return Recount(record.account, profile, record.account_now.stamp, due, partitions)
 
 
-async def _messages(
-    kafka: str, topic: str, number: int, log: "Bounds", stamp: int
-) -> AsyncGenerator[Message, None]:
-    from services.snapshots import messages
-
-    if log.start > stamp:
-        return
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(SILENT_SECONDS) as patience:
-        async with aclosing(messages(kafka, topic, number, log.start, stamp)) as found:  # type: ignore[type-var]
-            async for one in found:
-                patience.reschedule(loop.time() + SILENT_SECONDS)
-                yield one
-
-
-async def _count(counting: "Recount", found: AsyncIterator[Message]) -> int | None:
+async def _count(counting: "Recount", found: AsyncIterator[event_log.Message]) -> int | None:
     """Count all messages; return when the first was appended, None without one."""
     start = None
     async for offset, appended, value in found:

@@ -10,17 +10,13 @@ from schemas.cases import Verdict
 from services.alerts.cases.case import Case
 from services.alerts.cases.standing import Standing
 from services.backtest.estimates import Interval, Quartiles, quartiles, wilson
+from services.backtest.horizon import HORIZON_DAYS, LATE_DAYS
 
-HORIZON_DAYS: Final = 180
-"""A customer that leaves later than this after an alert left for another reason. Source: as
-services/backtest/truth.py; signals.md B09 has 90 to 120 days between behaviour and money."""
-LATE_DAYS: Final = 30
-"""Days before the renewal; a first high alert nearer to it comes late. Source: signals.md C29."""
 HIGH: Final = SEVERITIES.index("high")
 WEEK: Final = timedelta(days=7)
 
 
-class Told(NamedTuple):
+class Raising(NamedTuple):
     """One alert, as far as figures ask.
 
     Attributes:
@@ -129,9 +125,9 @@ class Period(NamedTuple):
     last: date
 
 
-def told(case: Case) -> list[Told]:
+def raisings(case: Case) -> list[Raising]:
     """Return the alerts of a case."""
-    return [_told(one) for one in case.standings.values()]
+    return [_raising(one) for one in case.standings.values()]
 
 
 def left(case: Case) -> list[tuple[str, date]]:
@@ -144,7 +140,7 @@ def left(case: Case) -> list[tuple[str, date]]:
 
 
 def figures(
-    alerts: Iterable[Told],
+    alerts: Iterable[Raising],
     churns: Iterable[tuple[str, date]],
     in_force: Mapping[int, Period],
     period: Period,
@@ -162,7 +158,7 @@ def figures(
     counted = [one for one in alerts if period.first <= one.day <= period.last]
     late = _late(counted)
     days = _by_account(churns)
-    by_rule: dict[str, list[Told]] = {rule: [] for rule in rules}
+    by_rule: dict[str, list[Raising]] = {rule: [] for rule in rules}
     for one in counted:
         by_rule.setdefault(one.rule, []).append(one)
     found = []
@@ -197,10 +193,10 @@ def in_force(applied: Mapping[int, date], period: Period) -> dict[int, Period]:
 def _figures(
     rule: str,
     rule_set: int | None,
-    mine: Sequence[Told],
+    mine: Sequence[Raising],
     weeks: float,
     churns: Mapping[str, Sequence[date]],
-    late: Iterable[Told],
+    late: Iterable[Raising],
 ) -> Figures:
     return Figures(
         rule=rule,
@@ -216,10 +212,10 @@ def _figures(
     )
 
 
-def _told(standing: Standing) -> Told:
+def _raising(standing: Standing) -> Raising:
     first, latest = standing.first, standing.latest
     said = list(standing.feedback.values())
-    return Told(
+    return Raising(
         account=first.account,
         rule=first.rule,
         rule_set=first.rule_set,
@@ -233,7 +229,7 @@ def _told(standing: Standing) -> Told:
     )
 
 
-def _leads(mine: Sequence[Told], churns: Mapping[str, Sequence[date]]) -> list[int]:
+def _leads(mine: Sequence[Raising], churns: Mapping[str, Sequence[date]]) -> list[int]:
     """Return, for each leaving, how long before it the rule first warned of it."""
     horizon = timedelta(days=HORIZON_DAYS)
     firsts: dict[tuple[str, date], date] = {}
@@ -245,9 +241,9 @@ def _leads(mine: Sequence[Told], churns: Mapping[str, Sequence[date]]) -> list[i
     return sorted((on - first).days for (_, on), first in firsts.items())
 
 
-def _late(alerts: Iterable[Told]) -> list[Told]:
+def _late(alerts: Iterable[Raising]) -> list[Raising]:
     """Return alerts that were the first high one before a renewal, and came too near to it."""
-    firsts: dict[tuple[str, date], Told] = {}
+    firsts: dict[tuple[str, date], Raising] = {}
     for one in sorted(alerts, key=lambda one: (one.day, one.rule)):
         if one.renewal_on is not None and one.severity >= HIGH and one.day <= one.renewal_on:
             firsts.setdefault((one.account, one.renewal_on), one)

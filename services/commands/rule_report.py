@@ -1,7 +1,7 @@
 """`ebbwatch rules report`: what rules raised, what people said of it, and who left afterwards."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -9,29 +9,30 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from schemas import topics
-from schemas.config import RULES_PREFIX, RuleSetContent, RuleSetRecord
+from schemas.config import RuleSetContent, RuleSetRecord
 from services import wording
+from services.backtest.horizon import HORIZON_DAYS, LATE_DAYS
 from services.commands.rule_figures import (
-    HORIZON_DAYS,
-    LATE_DAYS,
     Figures,
     Period,
     figures,
     in_force,
     left,
-    told,
+    raisings,
 )
+from services.commands.rule_sets import RuleSets
 from services.commands.terminal import fail
-from services.config_log import ConfigLog
 from services.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from services.alerts.cases.case import Case
+    from services.detector.rules import RuleSet
 
 AT_ONCE: Final = 4
 """Partitions whose snapshots are read side by side."""
 REVIEW_DAYS: Final = 365
 """After so long limits are to be looked at again. Source: signals.md C15."""
+_LIMITS: Final = ("id", "rule", "segment", "primitive", "params", "severity", "off", "shadow")
 
 
 class Report(NamedTuple):
@@ -82,10 +83,12 @@ async def report(
         services.config_log.ConfigUnavailable: Kafka does not answer.
     """
     from services.alerts.cases.case import Case
-    from services.detector import fleet
+    from services.commands.rule_text import summaries
 
     period = Period(today - timedelta(days=days - 1), today)
-    applied, newest = _rule_sets(await ConfigLog(known.kafka, known.prefix).read())
+    rule_sets = await RuleSets.read(known)
+    sets = rule_sets.records()
+    applied = {n: one.applied_at.date() for n, one in sets.items()}
     found: list[Case] = [case async for case in _cases(known)]
     churns = [one for case in found for one in left(case)]
     if truth is not None:
@@ -94,17 +97,17 @@ async def report(
         from services.commands.leaving import leavings
 
         churns += await leavings(known)
-    rules = {str(one["id"]): one for one in (newest.rules if newest else ())}
+    rules = {str(one["id"]): one for one in summaries(_newest(rule_sets, sets))}
     rows = figures(
-        [one for case in found for one in told(case)],
+        [one for case in found for one in raisings(case)],
         churns,
         in_force(applied, period),
         period,
         list(rules),
     )
-    states = {fleet.RULE: "on"} | {name: _state(one) for name, one in rules.items()}
+    states = {name: _state(one) for name, one in rules.items()}
     titles = {name: str(one["title"]) for name, one in rules.items()}
-    limits = [*_limits(truth, events), *_review(applied, today)]
+    limits = [*_limits(truth, events), *_review(sets, today)]
     return Report(period, rows, titles, states, len(set(churns)), limits)
 
 
@@ -175,22 +178,17 @@ async def _partition(known: ServiceSettings, number: int) -> "Sequence[Case]":
         fail(f"{topic} partition {number}: {error}; once more, in case it is being written now")
 
 
-def _rule_sets(kept: dict[str, bytes]) -> tuple[dict[int, date], RuleSetContent | None]:
-    """Return when each rule set was applied, and what the newest one holds."""
-    records = [
-        msgspec.json.decode(raw, type=RuleSetRecord)
-        for key, raw in kept.items()
-        if key.startswith(RULES_PREFIX)
-    ]
-    if not records:
-        return {}, None
-    newest = max(records, key=lambda one: one.n)
-    content = msgspec.json.decode(newest.content, type=RuleSetContent)
-    return {one.n: one.applied_at.date() for one in records}, content
+def _newest(rule_sets: RuleSets, numbers: Collection[int]) -> "RuleSet":
+    """Return the newest rule set; an empty one before the first."""
+    from services.detector.rules import RuleSet
+
+    if not numbers:
+        return RuleSet(n=0)
+    return rule_sets.get(max(numbers)) or fail(rule_sets.missing(max(numbers)))
 
 
 def _state(rule: dict[str, Any]) -> str:
-    return "off" if rule.get("off") else "shadow" if rule.get("shadow") else "on"
+    return "off" if rule["off"] else "shadow" if rule["shadow"] else "on"
 
 
 def _churns(path: Path) -> Iterator[tuple[str, date]]:
@@ -204,15 +202,28 @@ def _churns(path: Path) -> Iterator[tuple[str, date]]:
     return ((one.account, one.on) for one in found.churns)
 
 
-def _review(applied: Mapping[int, date], today: date) -> list[str]:
+def _review(sets: Mapping[int, RuleSetRecord], today: date) -> list[str]:
     """Say so where nobody has looked at the limits for a year (signals.md, C15)."""
-    last = max(applied.values(), default=None)
+    last, before = None, None
+    for _, one in sorted(sets.items()):
+        limits = _limits_of(msgspec.json.decode(one.content, type=RuleSetContent))
+        if limits != before:
+            last, before = one.applied_at.date(), limits
     if last is None or (today - last).days < REVIEW_DAYS:
         return []
     return [
-        f"The rules were changed last on {wording.day(last)}, more than a year ago: "
-        "`ebbwatch rules propose` tries other limits on your history."
+        f"The limits of the rules were changed last on {wording.day(last)}, more than a year ago: "
+        "`ebbwatch rules propose` tries others on your history."
     ]
+
+
+def _limits_of(content: RuleSetContent) -> bytes:
+    """Return what a rule set asks for: titles, plays, metrics and inputs are no limits."""
+    asked = [
+        [{name: one.get(name) for name in _LIMITS} for one in some]
+        for some in (content.rules, content.overrides)
+    ]
+    return msgspec.json.encode(asked, order="sorted")
 
 
 def _limits(truth: Path | None, events: bool) -> list[str]:

@@ -43,6 +43,16 @@ class RuleSets:
         }
         return cls({int(n): raw for n, raw in numbers.items() if n.isdecimal()})
 
+    def records(self) -> dict[int, RuleSetRecord]:
+        """Return their records by number, the oldest first.
+
+        Raises:
+            msgspec.MsgspecError: A record is none that this version can read.
+        """
+        return {
+            n: msgspec.json.decode(raw, type=RuleSetRecord) for n, raw in sorted(self._raw.items())
+        }
+
     def get(self, n: int) -> "RuleSet | None":
         """Return a rule set; None if it is gone, or this version cannot read it.
 

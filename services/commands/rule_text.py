@@ -6,11 +6,13 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from services.detector import fleet
 from services.detector.cases import Case, Expected
 from services.detector.episode import Policy
+from services.detector.peers import FALLEN_RATIO
 from services.detector.primitives.day import Params
-from services.detector.rules import Rule
-from services.wording import counted
+from services.detector.rules import Rule, RuleSet
+from services.wording import counted, percent
 
 WIDTH = 100
 _BOUNDS = {
@@ -21,6 +23,11 @@ _BOUNDS = {
 }
 _SECTION = re.compile(r"^(Args|Attributes|Source|Returns|Raises):", re.MULTILINE)
 _ITEM = re.compile(r"^    (\w+): (.*(?:\n(?: {5,}.*)?)*)", re.MULTILINE)
+
+
+def summaries(rules: RuleSet) -> list[dict[str, Any]]:
+    """Return what is to be known at a glance of all rules, plain JSON; the built-in one is last."""
+    return [*map(summary, rules.rules), _common_fall(rules.common_fall)]
 
 
 def summary(rule: Rule) -> dict[str, Any]:
@@ -64,7 +71,7 @@ def describe(rule: Rule, cases: Sequence[Case]) -> str:
     model = rule.model
     parts = [
         f"{rule.id}: {model.title}",
-        _condition(rule),
+        _words(rule.primitive),
         "Parameters\n" + "\n".join(_parameters(rule.default.params)),
         *_segments(rule),
         "Policy\n" + "\n".join(_policy(rule)),
@@ -75,9 +82,77 @@ def describe(rule: Rule, cases: Sequence[Case]) -> str:
     return "\n\n".join(parts)
 
 
-def _condition(rule: Rule) -> str:
-    """Return the primitive's own words: what it does, and when it is wrong."""
-    text = inspect.getdoc(rule.primitive) or ""
+def describe_common_fall(said: fleet.CommonFall) -> str:
+    """Return everything about the rule on falls that many accounts share, for a person.
+
+    Args:
+        said: What the company says of it.
+    """
+    told, state = _common_fall(said), _state(off=said.off, shadow=said.shadow)
+    meaning = [
+        *([f"  {state}"] if state else []),
+        f"  severity by depth; kind {told['kind']}; about the company",
+        f"  category {told['category']}, {told['churn_kind']} churn, {told['timing']}",
+        f"  next step: {fleet.PLAY.replace('-', ' ')}",
+        "  built in: rules.toml can set off or shadow in an [[override]], without a segment",
+    ]
+    parts = [
+        f"{fleet.RULE}: {fleet.TITLE}",
+        _words(fleet.CommonFall),
+        "Bounds\n" + "\n".join(_fall_bounds()),
+        "Policy\n" + "\n".join(_fall_policy()),
+        "Meaning\n" + "\n".join(meaning),
+    ]
+    return "\n\n".join(parts)
+
+
+def _fall_bounds() -> list[str]:
+    return [
+        f"  share = {fleet.SHARE / 1000:g}  of the accounts that are not low anyway",
+        f"  fallen_ratio = {FALLEN_RATIO:g}  of what is usual, in the last fortnight",
+        f"  least = {fleet.TOLD_LEAST}  accounts of which it can be told, and "
+        f"{fleet.SIGMAS} standard deviations beyond chance",
+        f"  clear = {fleet.CLEAR / 1000:g}  of the same accounts",
+        f"  critical = {fleet.CRITICAL / 1000:g}  of all accounts; high below it",
+    ]
+
+
+def _fall_policy() -> list[str]:
+    policy = fleet.POLICY
+    return [
+        f"  raised when it has held {_running(policy.dwell)}",
+        f"  cleared when it has been over {_running(policy.clear_days)}; after "
+        f"{counted(fleet.EXPIRE_DAYS, 'day')} it is the new normal",
+        "  meanwhile a fall of a single customer is told only at or below "
+        f"{percent(fleet.DEEPER)} of what is left",
+        f"  to the others, and {fleet.POINTS} points below it",
+    ]
+
+
+def _common_fall(said: fleet.CommonFall) -> dict[str, Any]:
+    return {
+        "id": fleet.RULE,
+        "title": fleet.TITLE,
+        "primitive": "built in",
+        "kind": fleet.KIND,
+        "params": {},
+        "severity": "by_depth",
+        "off": said.off,
+        "shadow": said.shadow,
+        "rows": ["C26"],
+        "category": "early_signals",
+        "leak_layer": "none",
+        "churn_kind": "voluntary",
+        "timing": "leading",
+        "play": fleet.PLAY,
+        "yields_to": [],
+        "overrides": {},
+    }
+
+
+def _words(condition: type) -> str:
+    """Return a condition's own words: what it does, and when it is wrong."""
+    text = inspect.getdoc(condition) or ""
     found = _SECTION.search(text)
     paragraphs = text[: found.start() if found else None].strip().split("\n\n")
     return "\n\n".join(textwrap.fill(" ".join(one.split()), WIDTH) for one in paragraphs)
@@ -156,11 +231,18 @@ def _running(evaluations: int) -> str:
     return "once" if evaluations == 1 else f"{evaluations} times running"
 
 
+def _state(*, off: bool, shadow: bool) -> str:
+    """Return why a rule tells people nothing; empty where it does."""
+    if off:
+        return "off"
+    return "in shadow: judged and logged, notifies nobody" if shadow else ""
+
+
 def _meaning(rule: Rule) -> list[str]:
     model, default = rule.model, rule.default
-    state = "off" if default.off else "in shadow: judged and logged, notifies nobody"
+    state = _state(off=default.off, shadow=default.shadow)
     return [
-        *([f"  {state}"] if default.off or default.shadow else []),
+        *([f"  {state}"] if state else []),
         f"  severity {default.severity.replace('_', ' ')}; kind {rule.kind(default)}",
         f"  category {model.category}, leak layer {model.leak_layer}, {model.churn_kind} churn, "
         f"{model.timing}",

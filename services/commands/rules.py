@@ -50,16 +50,16 @@ class InForce(NamedTuple):
 @app.command("list")
 def list_(json: Json = False, files: Files = False) -> None:
     """List the rules of the newest rule set, or the shipped ones before the first is applied."""
-    from services.commands.rule_text import summary
+    from services.commands.rule_text import summaries
 
     found = _found(files)
-    rules = _compiled(found)
+    told = summaries(_compiled(found))
     if json:
-        for rule in rules.rules:
-            show_json(summary(rule))
+        for one in told:
+            show_json(one)
         return
     typer.echo(found.source)
-    rows = [_row(summary(rule)) for rule in rules.rules]
+    rows = [_row(one) for one in told]
     for line in _table([("ID", "TITLE", "PRIMITIVE", "SEVERITY", "STATE", "ROWS"), *rows]):
         typer.echo(line)
 
@@ -71,16 +71,19 @@ def explain(
     files: Files = False,
 ) -> None:
     """Say what a rule watches, by which bounds, when it is wrong, and what its cases are."""
-    from services.commands.rule_text import describe, summary
+    from services.commands.rule_text import describe, describe_common_fall, summaries
 
     found = _found(files)
-    rule = next((one for one in _compiled(found).rules if one.id == rule_id), None)
-    if rule is None:
-        known = ", ".join(one.id for one in _compiled(found).rules)
-        fail(f"there is no rule {rule_id!r} in {found.source}; known are {known}")
-    cases = _cases(found.content, rule_id)
+    rules = _compiled(found)
+    told = {one["id"]: one for one in summaries(rules)}
+    if rule_id not in told:
+        fail(f"there is no rule {rule_id!r} in {found.source}; known are {', '.join(told)}")
+    rule = rules.by_id.get(rule_id)
+    cases = [] if rule is None else _cases(found.content, rule_id)
     if json:
-        show_json(summary(rule) | {"cases": [case.model_dump(mode="json") for case in cases]})
+        show_json(told[rule_id] | {"cases": [case.model_dump(mode="json") for case in cases]})
+    elif rule is None:
+        typer.echo(describe_common_fall(rules.common_fall))
     else:
         typer.echo(describe(rule, cases))
 

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from services.detector.calendars import due_at, local_day
 from services.detector.completeness import Completeness
 from services.detector.facts.profile import Profile
-from services.detector.incident import LATER_DAYS, Incidents
+from services.detector.fleet import LATER_DAYS
+from services.detector.incident import Incidents
 from services.detector.ledger import Closing, Ledger
+
+CLOSING_BYTES, DAY_BYTES, SPAN_BYTES = 240, 3, 7
+"""Of a closing that masks nothing, of a closed day, and of a span of days, in MessagePack."""
 
 UNKNOWN = -1
 """The newest judged day of a zone that is used before the first tick."""
@@ -19,7 +23,7 @@ class Closings:
     Args:
         ledger: Clock, open closings, closures and sightings of the partition.
         completeness: Tells whether a day's data are there.
-        incidents: Tells of falls that many accounts share.
+        incidents: Looks for falls that many accounts share.
     """
 
     def __init__(self, ledger: Ledger, completeness: Completeness, incidents: Incidents) -> None:
@@ -42,10 +46,9 @@ class Closings:
         return {name: late[name] for name in self._completeness.inputs}
 
     def weight(self) -> int:
-        """Return how much the open closings hold, in spans: they are written with the ledger."""
-        return sum(
-            10 + sum(map(len, closing.outages.values())) for closing in self._ledger.record.closings
-        )
+        """Return how much the open closings hold, about, in bytes of the ledger's record."""
+        views = self._ledger.views.weight()
+        return views + sum(map(_weight, self._ledger.record.closings))
 
     def newest(self, profile: Profile) -> int:
         """Return the newest local day of an account whose closing was opened."""
@@ -72,6 +75,7 @@ class Closings:
             record.opened.update({z: local_day(z, clock) - 1 for z in record.opened})
         self._completeness.proceed(clock)
         record.clock = clock
+        self._incidents.advance(self._completeness.opens, offset)
         if not self._completeness.opens(self._next_due):
             return
         for at, zone, day in self._due():
@@ -105,9 +109,8 @@ class Closings:
             historic=record.mode == "importing",
             closures=self._ledger.closed_days(day - days + 1, day),
             outages=self._outages(due, zone, day, days),
-            products=self._ledger.changed_products(day),
-            peers=self._ledger.parts.medians(day - LATER_DAYS),
-            shared=self._incidents.on(day, due, offset),
+            shared=record.fleet.on(day - LATER_DAYS),
+            view=self._ledger.view(day, day - LATER_DAYS),
         )
 
     def _outages(
@@ -120,3 +123,10 @@ class Closings:
             # Spans are only ever asked whether a day lies in one of them.
             dark.setdefault(source, []).append((first, last))
         return {source: spans for source, spans in dark.items() if spans}
+
+
+def _weight(closing: Closing) -> int:
+    sources = sum(len(name.encode()) + DAY_BYTES for name in closing.outages)
+    spans = sum(map(len, closing.outages.values()))
+    days = DAY_BYTES * len(closing.closures)
+    return CLOSING_BYTES + sources + SPAN_BYTES * spans + days

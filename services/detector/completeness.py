@@ -92,6 +92,11 @@ class Completeness:
                 # A record's own time may lie in the future, that of the tick does not.
                 complete[key] = max(complete.get(key, 0), min(until, tick.at))
                 told[key] = max(told.get(key, 0), tick.at // DAY_US)
+        for name, sources in tick.fed.items():
+            # Also what it carried into other partitions: what is masked when it is late must not
+            # depend on which accounts share one.
+            for source in sources:
+                self.feed(name, source)
 
     def proceed(self, clock: int) -> None:
         """Note that the clock is about to move, before the ledger's does.

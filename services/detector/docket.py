@@ -13,14 +13,18 @@ from services.detector.rulebook import RuleBook
 from services.detector.rules import RuleSet
 from services.detector.subject import Account, order_of
 
-BATCH = 250
+BATCH = 500
 """Accounts judged at once, as arrays."""
 
 CLOSING_COST = 50
 """What a closing costs at least, in accounts: arrays have a price of their own."""
 
-BACKLOG = 5_000
-"""Weight of open closings above which some are judged before more are opened."""
+ROOM = 5 * CLOSING_COST
+"""Accounts judged, or closings at their least, before it is asked again whether there is room."""
+
+BACKLOG = 64_000
+"""Bytes of open closings above which some are judged before more are opened: they are a part of the
+ledger's record, which every flush writes."""
 
 
 class Docket:
@@ -76,25 +80,39 @@ class Docket:
         while closings and limit > 0:
             closing = closings[0]
             start = bisect_right(self._order, tuple(closing.cursor))
-            batch = self._order[start : start + min(limit, BATCH)]
-            if not batch:
+            mine, end = self._batch(closing, start, min(start + limit, len(self._order)))
+            if start == end:
                 self._end(closings.pop(0))
                 continue
-            self._judge(closing, [self._accounts[subject] for _, subject in batch])
-            closing.cursor = batch[-1]
-            limit -= max(len(batch), CLOSING_COST)
+            self._judge(closing, mine)
+            closing.cursor = self._order[end - 1]
+            limit -= max(end - start, CLOSING_COST)
         return bool(closings)
+
+    def _batch(self, closing: Closing, start: int, limit: int) -> tuple[list[Account], int]:
+        """Return the next accounts that a closing judges, and the place where the others begin.
+
+        A full batch of them, however many of another zone stand between: arrays have a price each.
+        """
+        mine: list[Account] = []
+        for place in range(start, limit):
+            account = self._accounts[self._order[place][1]]
+            if _is_judged(account, closing):
+                mine.append(account)
+                if len(mine) == BATCH:
+                    return mine, place + 1
+        return mine, limit
 
     def _end(self, closing: Closing) -> None:
         """Say how the day went, now that all accounts of the closing are judged."""
         for part in self._ledger.parts.close(closing.day, closing.zone, closing.due):
             self._pending.broadcast(part.entry(self._number, closing.due))
-        self._ledger.drop_rules()
+        self._ledger.drop_unasked()
 
     def make_room(self) -> None:
         """Judge the oldest closings before more are opened, so that the ledger stays small."""
         while self._closings.weight() > BACKLOG:
-            self.judge(BATCH)
+            self.judge(ROOM)
 
     def catch_up(self, account: Account) -> None:
         """Judge an account by the open closings before an entry changes it.
@@ -131,20 +149,14 @@ class Docket:
         return self._closings.newest(account.facts.profile)
 
     def _judge(self, closing: Closing, accounts: Iterable[Account]) -> None:
-        mine = [
-            account
-            for account in accounts
-            if account.judged < closing.day
-            and account.since <= closing.offset
-            and account.quarantine is None
-            and account.merged is None
-            and account.facts.profile.is_judged_in(closing.zone, closing.day)
-        ]
+        mine = [account for account in accounts if _is_judged(account, closing)]
         if not mine:
             return
         rules = self._rules.get(closing.rules)
         brief = self._ledger.brief
-        judgement = judge_day(rules, mine, closing, self._tally(closing), brief=brief)
+        judgement = judge_day(
+            rules, mine, self._ledger.seen(closing), self._tally(closing), brief=brief
+        )
         for account in judgement.changed.values():
             advance(account, closing.day, rules)
         self._pending.collect(judgement, self.opened_at)
@@ -159,6 +171,16 @@ class Docket:
         if closing.historic and not self._ledger.in_step:
             return None
         return self._ledger.parts.tally(closing.day, closing.zone)
+
+
+def _is_judged(account: Account, closing: Closing) -> bool:
+    return (
+        account.judged < closing.day
+        and account.since <= closing.offset
+        and account.quarantine is None
+        and account.merged is None
+        and account.facts.profile.is_judged_in(closing.zone, closing.day)
+    )
 
 
 def advance(account: Account, judged: int, rules: RuleSet) -> None:

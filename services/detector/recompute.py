@@ -4,9 +4,8 @@ Whoever doubts an alert shall not have to trust it: the same rule, over the arra
 keeps, must say the same again, number by number (detection.md §7, design.md §6).
 """
 
-from collections.abc import Iterator, Mapping
-from datetime import date
-from math import isclose
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,42 +14,29 @@ from schemas.alerts import SEVERITIES, Alert, AlertCleared, AlertEased, AlertRai
 from schemas.envelope import account
 from services.detector import fleet, rebuilt
 from services.detector.calendars import to_day
-from services.detector.episode import alert_id
-from services.detector.primitives import DAY
+from services.detector.compared import Compared, Line, compared, same
+from services.detector.episode import KEEP_DAYS, alert_id
+from services.detector.primitives import DAY, EVENT
 from services.detector.primitives.day import SWING_WEEKS, DayPrimitive, Series
 from services.detector.primitives.finding import Finding
+from services.detector.retold import BESIDE, retold
 from services.detector.rules import Rule, RuleSet, Variant, severity_index
 
-ABSENT: Final = "absent"
-"""Stands where one side has no such number."""
-ROUNDED: Final = 2e-6
-"""Numbers of a record have six decimals; a last one that differs is another machine's."""
 ORDINALS: Final = 100
 """Alerts of one object that are raised on one day; more come from nobody."""
 
-_WORDS: Final = frozenset({"headline", "text", "title", "play"})
-_BESIDE: Final = frozenset(
-    {"computed_from", "metrics", "history", "peer_ratio", "peer_accounts", "incident"}
-)
-
-
-class Line(NamedTuple):
-    """One number of a record, or what follows from its numbers.
-
-    Attributes:
-        name: Where it stands, such as `window.days_used`.
-        stored: What the record says.
-        computed: What comes out now.
-    """
-
-    name: str
-    stored: Any
-    computed: Any
-
-    @property
-    def agrees(self) -> bool:
-        """Whether both are the same, but for a last decimal."""
-        return same(self.stored, self.computed)
+_PEERS: Final = "what all customers' summaries said: it can only be read"
+_READ: Final[Mapping[str, str]] = {
+    "metrics": "which lines of the account were added up, as its flags were then",
+    "history.last_alert": "which alert came before: the alert log no longer has it",
+    "history.false_alarm_votes": "what people had said by then: it can only be read",
+    "peer_ratio": _PEERS,
+    "peer_accounts": _PEERS,
+    "incident": "the alert that tells the fall of many: see its own record",
+    "features": "which features fell most, as the account's days of each were then",
+    "lost": "which features are gone, as the account's days of each were then",
+}
+"""What stands in a record that nothing stored with it gives once more, and what it is."""
 
 
 class Recomputed(NamedTuple):
@@ -59,10 +45,12 @@ class Recomputed(NamedTuple):
     Attributes:
         lines: What was computed again, in the record's order.
         notes: What was not, and why.
+        read: Names of what was not: whoever reads it has to believe it.
     """
 
     lines: list[Line]
     notes: list[str]
+    read: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -70,26 +58,16 @@ class Recomputed(NamedTuple):
         return all(line.agrees for line in self.lines)
 
 
-def same(stored: Any, computed: Any) -> bool:
-    """Tell whether two numbers, texts or dates are the same, but for a last decimal.
-
-    >>> same(0.1234567, 0.123457), same(1, 1.0), same(None, 0), same("a", "a")
-    (True, True, False, True)
-    """
-    if isinstance(stored, bool) or isinstance(computed, bool):
-        return stored is computed
-    if isinstance(stored, int | float) and isinstance(computed, int | float):
-        return isclose(stored, computed, rel_tol=1e-9, abs_tol=ROUNDED)
-    return bool(stored == computed)
-
-
-def recompute(record: Alert, rules: RuleSet, raised_on: date | None) -> Recomputed:
+def recompute(
+    record: Alert, rules: RuleSet, raised_on: date | None, earlier: Sequence[date] | None = None
+) -> Recomputed:
     """Compute what a record says once more.
 
     Args:
         record: Any record of an alert, with its evidence.
-        rules: The rule set that judged it, or None's stand-in without that rule.
+        rules: The rule set that judged it.
         raised_on: The day on which the alert was raised; None where that record is gone.
+        earlier: On which days the rule raised other alerts of the account; None where nobody knows.
 
     Returns:
         Its numbers beside what comes out now; a record without evidence has none.
@@ -100,20 +78,21 @@ def recompute(record: Alert, rules: RuleSet, raised_on: date | None) -> Recomput
     if rule is None:
         return Recomputed([], [f"rule set {rules.n} has no rule {record.rule!r}: nothing to ask"])
     because = record.because
-    variant, notes = _variant(rule, because.get("thresholds_in_force") or {})
+    variants, notes = _variants(rule, because.get("thresholds_in_force") or {})
     lines = [
-        Line("kind", record.kind, rule.kind(variant)),
+        Line("kind", record.kind, rule.kind(variants[0])),
         *_identity(record, raised_on),
     ]
     if rule.primitive in DAY:
-        found, more = _judged(record, rule.primitive, variant)
+        found, more = _judged(record, rule.primitive, variants[0])
     else:
-        found, more = rebuilt.judged(record, rule.primitive, variant.params)
+        found, more = rebuilt.judged(record, rule.primitive, variants[0].params)
+    numbers = compared(because, {} if found is None else found.because)
+    lines += numbers.lines
     if found is not None:
-        lines += _compared(because, found.because)
-        lines += _verdict(record, variant, found)
-        more += _left(because, found.because)
-    return Recomputed(lines, [*notes, *more])
+        lines += _verdict(record, variants, found)
+    lines += _before(because, raised_on, earlier, woken=rule.primitive in EVENT)
+    return _told(record, lines, [*notes, *more], numbers)
 
 
 def _shared(record: Alert, raised_on: date | None) -> Recomputed:
@@ -121,12 +100,28 @@ def _shared(record: Alert, raised_on: date | None) -> Recomputed:
     if not record.because:
         return Recomputed([], ["the record keeps no evidence of its own"])
     found, numbers = rebuilt.shared_fall(record.because)
-    lines = [*_identity(record, raised_on), *_compared(record.because, numbers)]
+    beside = compared(record.because, numbers)
+    lines = [*_identity(record, raised_on), *beside.lines]
     if isinstance(record, AlertRaised):
         lines.append(Line("fires", True, found.shared))
     elif isinstance(record, AlertCleared) and record.reason == "recovered":
         lines.append(Line("clears", True, found.common < fleet.CLEAR))
-    return Recomputed(lines, _left(record.because, numbers))
+    return _told(record, lines, [], beside)
+
+
+def _told(record: Alert, lines: list[Line], notes: list[str], numbers: Compared) -> Recomputed:
+    """Add the words, what could only be read, and what only this version computes."""
+    words = retold(record)
+    lines = [*lines, *words.lines]
+    read = _read(record.because, {*numbers.names, *(line.name for line in lines)})
+    notes = [*notes, *words.notes]
+    for why in dict.fromkeys(read.values()):
+        notes.append(f"{', '.join(name for name in read if read[name] == why)}: {why}")
+    if record.because.get("masked_days"):
+        notes.append("why days were left out is what the calendars said then: not computed again")
+    if numbers.new:
+        notes.append(f"{', '.join(numbers.new)}: this version computes it, the record has none")
+    return Recomputed(lines, notes, tuple(read))
 
 
 def series_of(computed_from: Mapping[str, Any], day: int) -> Series:
@@ -158,13 +153,12 @@ def series_of(computed_from: Mapping[str, Any], day: int) -> Series:
     )
 
 
-def _variant(rule: Rule, limits: Mapping[str, Any]) -> tuple[Variant, list[str]]:
-    """Return the rule as it held for the account, which its limits tell: a segment is not kept."""
-    named = [(None, rule.default), *rule.segments.items()]
-    fits = [(name, one) for name, one in named if _in_force(one, limits)]
+def _variants(rule: Rule, limits: Mapping[str, Any]) -> tuple[list[Variant], list[str]]:
+    """Return the rule as it may have held: a segment is not kept, and only its limits tell it."""
+    fits = [one for one in (rule.default, *rule.segments.values()) if _in_force(one, limits)]
     if not fits:
-        return rule.default, ["its limits are those of no segment of this rule set"]
-    return fits[0][1], []
+        return [rule.default], ["its limits are those of no segment of this rule set"]
+    return fits, []
 
 
 def _in_force(variant: Variant, limits: Mapping[str, Any]) -> bool:
@@ -203,8 +197,8 @@ def _judged(
     return Finding(record.object, fires, clears, severity, verdicts.because(0)), []
 
 
-def _verdict(record: Alert, variant: Variant, found: Finding) -> Iterator[Line]:
-    """Say whether the record follows from what was found."""
+def _verdict(record: Alert, variants: Sequence[Variant], found: Finding) -> Iterator[Line]:
+    """Say whether the record follows from what was found, for any segment that it may be of."""
     if isinstance(record, AlertCleared):
         if record.reason == "recovered":
             yield Line("clears", True, found.clears)
@@ -214,43 +208,35 @@ def _verdict(record: Alert, variant: Variant, found: Finding) -> Iterator[Line]:
     renewal = record.account_now.renewal_on
     left = None if renewal is None else to_day(renewal) - to_day(record.day)
     if found.fires:
-        index = severity_index(variant, SEVERITIES.index(found.severity), left)
-        yield Line("severity", record.severity, SEVERITIES[index])
+        depth = SEVERITIES.index(found.severity)
+        may = [SEVERITIES[severity_index(one, depth, left)] for one in variants]
+        yield Line(
+            "severity", record.severity, record.severity if record.severity in may else may[0]
+        )
 
 
-def _compared(stored: Mapping[str, Any], computed: Mapping[str, Any]) -> Iterator[Line]:
-    before = dict(_leaves({key: stored[key] for key in computed if key in stored}))
-    after = dict(_leaves(computed))
-    for name in dict.fromkeys([*before, *after]):
-        yield Line(name, before.get(name, ABSENT), after.get(name, ABSENT))
+def _before(
+    because: Mapping[str, Any],
+    raised_on: date | None,
+    earlier: Sequence[date] | None,
+    *,
+    woken: bool,
+) -> Iterator[Line]:
+    """Say whether the alert before this one is the one that the alert log has."""
+    stored = because.get("history", {}).get("last_alert")
+    if earlier is None or raised_on is None or "history" not in because:
+        return
+    # As `former.history` has it: an event's alert tells nothing of the days just before it.
+    until = raised_on - timedelta(days=KEEP_DAYS) if woken else raised_on
+    known = max((day for day in earlier if day < until), default=None)
+    # The log forgets after 400 days; what it no longer has says nothing against the record.
+    if known is not None or stored is None:
+        yield Line("history.last_alert", stored, None if known is None else known.isoformat())
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the numbers of a record, each with its place; a masked day is its date alone."""
-    if isinstance(value, Mapping):
-        if set(value) == {"date", "reason"}:
-            yield name, value["date"]
-            return
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list | tuple):
-        for place, inner in enumerate(value):
-            yield from _leaves(inner, f"{name}[{place}]")
-    else:
-        yield name, value
-
-
-def _left(stored: Mapping[str, Any], computed: Mapping[str, Any]) -> list[str]:
-    """Name what the record says beside what its rule computes."""
-    beside = [key for key in stored if key not in computed and key not in _WORDS | _BESIDE]
-    told = [f"{', '.join(beside)}: not computed from the stored evidence"] if beside else []
-    if stored.get("masked_days"):
-        told.append("why days were left out is what the calendars said then: not computed again")
-    if "peer_ratio" in stored:
-        told.append("peer_ratio is what all customers' summaries said: it can only be read")
-    return told
-
-
-def is_raising(record: Alert) -> bool:
-    """Tell whether a record is the one in which its alert was raised."""
-    return isinstance(record, AlertRaised)
+def _read(stored: Mapping[str, Any], known: Collection[str]) -> dict[str, str]:
+    """Return what stands in a record and was not computed, and what it is."""
+    names = [key for key in stored if key not in BESIDE | {"computed_from", "history"}]
+    names += [f"history.{key}" for key in stored.get("history", ())]
+    other = "not computed from the stored evidence"
+    return {name: _READ.get(name, other) for name in names if name not in known}

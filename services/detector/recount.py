@@ -7,12 +7,12 @@ import msgspec
 
 from schemas import envelope
 from schemas.envelope import Entry, account
-from schemas.events import SYSTEM, ClockTicked
+from schemas.events import SYSTEM, AccountErased, ClockTicked
 from services.detector import facts
-from services.detector.calendars import DAY_US
+from services.detector.calendars import DAY_US, GRACE_US, local_day
 from services.detector.facts import Facts, Moment
 from services.detector.facts.profile import Profile
-from services.detector.ledger import Ledger
+from services.detector.ledger import REPAIR, Ledger
 from services.detector.refusals import AHEAD_US
 
 _SYSTEM = frozenset(SYSTEM.values())
@@ -32,7 +32,9 @@ class Recount:
     """Folds the events of one account into empty days, up to where a day was judged.
 
     Repeated entries are told by the rules of the detector's own ledger, which begins empty where
-    the log begins: what was sent before that, and again after it, would be counted.
+    the log begins: what was sent before that, and again after it, would be counted. An entry that a
+    repair has sent again counts where it stood first, while the account was held back, or where it
+    came again if it stands nowhere in the log. A day counts as judged from when it was due.
 
     Args:
         account_id: The account.
@@ -51,6 +53,8 @@ class Recount:
         self._due = due
         self._ledger = Ledger(partitions)
         self._facts = Facts(profile=deepcopy(profile))
+        self._clock = self._erased = 0
+        self._counted: set[tuple[int, int]] = set()
         self.events = 0
 
     def take(self, offset: int, appended: int, message: bytes | None) -> bool:
@@ -67,14 +71,18 @@ class Recount:
         entries, _ = envelope.decode(message)
         hashes = self._ledger.hashes(entries)
         known = self._ledger.repeated(hashes, entries)
-        for (_, entry), hashed, repeated in zip(entries, hashes, known, strict=True):
+        for (place, entry), hashed, repeated in zip(entries, hashes, known, strict=True):
             system = type(entry.event) in _SYSTEM
             if offset == self._stamp and self._is_due(entry):
                 return False
             if self._ledger.admit(entry, appended, 0 if system else hashed, repeated):
                 continue
-            if not system and self._subject in entry.subjects:
-                self._fold(entry, appended)
+            if system:
+                self._system(entry, appended)
+            elif self._subject in entry.subjects and (
+                self._comes_again(entry) or self._fold(entry, appended)
+            ):
+                self._counted.add((offset, place))
         return offset < self._stamp
 
     def day_of(self, time: int) -> int:
@@ -96,16 +104,50 @@ class Recount:
     def _is_due(self, entry: Entry) -> bool:
         return isinstance(entry.event, ClockTicked) and entry.event.at >= self._due
 
-    def _fold(self, entry: Entry, appended: int) -> None:
+    def _system(self, entry: Entry, appended: int) -> None:
+        """Follow the clock, and forget what was counted before the account was erased."""
+        event = entry.event
+        if isinstance(event, ClockTicked):
+            if event.at <= appended + AHEAD_US:
+                self._clock = max(self._clock, event.at)
+        elif isinstance(event, AccountErased) and self._subject in entry.subjects:
+            time = entry.time or appended
+            if self._erased < time <= appended + AHEAD_US:
+                self._erased = time
+                self._facts = Facts(profile=self._facts.profile)
+
+    def _comes_again(self, entry: Entry) -> bool:
+        """Tell whether a repair has sent an entry that was counted where it stood."""
+        origin = entry.origin
+        if origin is None or origin.input != REPAIR + self._subject:
+            return False
+        return (origin.offset, origin.place) in self._counted
+
+    def _fold(self, entry: Entry, appended: int) -> bool:
+        """Count an entry; tell whether it has had its turn, be it refused."""
         time = entry.time or appended
-        if not 0 <= time <= appended + AHEAD_US:
-            return
+        if not self._erased < time <= appended + AHEAD_US:
+            return True
         known = self._facts
         day = known.profile.day_of(time) if entry.day is None else entry.day
         timed = msgspec.structs.replace(entry, time=time)
-        moment = Moment(time, day, appended, 0, 0, entry.source, known.buckets, EVERY)
-        if facts.fold(known, timed, moment) is None:
-            self.events += 1
+        judged = self._judged()
+        moment = Moment(time, day, appended, judged, 0, entry.source, known.buckets, EVERY)
+        try:
+            refused = facts.fold(known, timed, moment)
+        except (MemoryError, RecursionError):
+            raise
+        except Exception:
+            # It holds the account back until a repair, with which it comes again.
+            return False
+        self.events += refused is None
+        return True
+
+    def _judged(self) -> int:
+        """Return the newest of the account's days that was due, -1 before the first tick."""
+        if not self._clock:
+            return -1
+        return self._facts.profile.reached(lambda zone: local_day(zone, self._clock - GRACE_US) - 1)
 
 
 def first_whole_day(recount: Recount, start: int, appended: int) -> int:

@@ -1,5 +1,6 @@
 """Rules are data: a primitive, its parameters, and what an alert of it means (design.md §5.6)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -11,6 +12,8 @@ from schemas.config import FeatureFlags, MetricFlags, RuleSetContent
 from schemas.events import Fields
 from services.detector.episode import Policy
 from services.detector.facts.buckets import CORRECTION_DAYS, FEATURE, PEOPLE, TICKETS, TICKETS_HIGH
+from services.detector.fleet import RULE as COMMON_FALL
+from services.detector.fleet import CommonFall
 from services.detector.primitives import DATE, DAY, EVENT, PRIMITIVES, Primitive
 from services.detector.primitives.day import DayPrimitive, Params
 from services.detector.primitives.finding import DatePrimitive, EventPrimitive
@@ -140,6 +143,7 @@ class RuleSet:
         event_rules: Those judged after an event.
         woken_by: Event types after which some rule is judged.
         by_id: The rules by id.
+        common_fall: What the company says of the rule that is built in.
     """
 
     n: int = 0
@@ -152,6 +156,7 @@ class RuleSet:
     event_rules: tuple[tuple[Rule, type[EventPrimitive]], ...] = ()
     woken_by: frozenset[type[Fields]] = frozenset()
     by_id: dict[str, Rule] = field(default_factory=dict)
+    common_fall: CommonFall = field(default_factory=CommonFall)
 
     def selects(self, selector: str, metric: str) -> bool:
         """Tell whether a rule's metric selector takes a line of buckets.
@@ -198,9 +203,11 @@ def compile_rules(n: int, content: str | RuleSetContent) -> RuleSet:
     overrides = [
         _model(OverrideModel, raw, ("overrides", i)) for i, raw in enumerate(parsed.overrides)
     ]
+    common_fall = _common_fall(overrides)
+    named = known.keys() | {COMMON_FALL}
     for i, override in enumerate(overrides):
-        if override.rule not in known:
-            raise RuleError(("overrides", i, "rule"), _unknown("rule", override.rule, known))
+        if override.rule not in named:
+            raise RuleError(("overrides", i, "rule"), _unknown("rule", override.rule, named))
     rules = [_rule(i, model, overrides) for i, model in enumerate(models)]
     ordered = _related(_ordered(rules, known))
     event_rules = tuple((r, p) for r in ordered for p in EVENT if r.primitive is p)
@@ -214,6 +221,7 @@ def compile_rules(n: int, content: str | RuleSetContent) -> RuleSet:
         date_rules=tuple((r, p) for r in ordered for p in DATE if r.primitive is p),
         event_rules=event_rules,
         by_id={rule.id: rule for rule in ordered},
+        common_fall=common_fall,
         woken_by=frozenset(
             event_type
             for rule, primitive in event_rules
@@ -256,24 +264,43 @@ def _first(error: ValidationError, at: tuple[str | int, ...]) -> RuleError:
     return RuleError((*at, *found["loc"]), found["msg"] + value)
 
 
-def _unknown(what: str, name: str, known: dict[str, Any]) -> str:
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
     return f"{what} {name!r} is unknown; known are {', '.join(sorted(known))}"
 
 
 def _unique(models: list[RuleModel]) -> dict[str, RuleModel]:
     known: dict[str, RuleModel] = {}
     for i, model in enumerate(models):
+        if model.id == COMMON_FALL:
+            message = f"{model.id!r} is built in; choose another id, or say off or shadow of it"
+            raise RuleError(("rules", i, "id"), f"{message} in an [[override]]")
         if model.id in known:
             raise RuleError(("rules", i, "id"), f"{model.id!r} stands twice; ids are unique")
         known[model.id] = model
     return known
 
 
+def _common_fall(overrides: list[OverrideModel]) -> CommonFall:
+    """Return what the company says of the rule that is built in; what it says last holds."""
+    found = CommonFall()
+    for k, one in enumerate(overrides):
+        if one.rule != COMMON_FALL:
+            continue
+        if one.segment is not None or one.params or one.severity is not None:
+            message = f"{one.rule!r} is about all customers together; say only off or shadow of it"
+            raise RuleError(("overrides", k, "rule"), message)
+        found = CommonFall(
+            found.off if one.off is None else one.off,
+            found.shadow if one.shadow is None else one.shadow,
+        )
+    return found
+
+
 def _rule(i: int, model: RuleModel, overrides: list[OverrideModel]) -> Rule:
     primitive = PRIMITIVES.get(model.primitive)
     if primitive is None:
         at = ("rules", i, "primitive")
-        raise RuleError(at, _unknown("primitive", model.primitive, dict(PRIMITIVES)))
+        raise RuleError(at, _unknown("primitive", model.primitive, PRIMITIVES))
     mine = [(k, one) for k, one in enumerate(overrides) if one.rule == model.id]
     default = Variant(
         _params(primitive, model.params, ("rules", i)), model.severity, model.off, model.shadow

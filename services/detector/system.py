@@ -7,6 +7,7 @@ from schemas.events import (
     AccountErased,
     ClockTicked,
     FeedbackGiven,
+    IncidentJudged,
     PartClosed,
     PersonErased,
     RulesApplied,
@@ -95,6 +96,8 @@ class System:
                 self._folding.repair(event.subject)
         elif isinstance(event, PartClosed):
             self._part(at, event, entry)
+        elif isinstance(event, IncidentJudged):
+            self._incident(at, event, entry)
         elif isinstance(event, AccountErased | PersonErased):
             self._erase(at, entry)
         elif isinstance(event, FeedbackGiven):
@@ -141,6 +144,13 @@ class System:
             self._pending.refuse_entry(at, why, detail, entry)
         elif why is not None:
             self._pending.counts["duplicate", why] += 1
+
+    def _incident(self, at: Place, event: IncidentJudged, entry: Entry) -> None:
+        if to_day(event.day) > at.appended // DAY_US + 1:
+            detail = "the day has not begun anywhere"
+            self._pending.refuse_entry(at, "invalid", detail, entry)
+        elif not self._ledger.record.fleet.hear(event):
+            self._pending.counts["duplicate", "day"] += 1
 
     def _feedback(self, at: Place, entry: Entry) -> None:
         """Fold a vote into its account; one that is gone does not begin anew for it."""

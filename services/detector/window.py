@@ -20,6 +20,9 @@ S = TypeVar("S", np.float64, np.bool_)
 COMBINED = "activity"
 """Object of a rule that judges several metrics as one."""
 
+MEANINGFUL = "@meaningful"
+"""Selector of the metrics that are use of the product."""
+
 COUNTED = (TICKETS, TICKETS_HIGH)
 """Lines of which a day without anything is an ordinary day, for one account and for everybody."""
 

@@ -13,14 +13,14 @@ from services import failpoints
 from services.ingest.formats import find
 from services.ingest.forwarding import Forwarded, Source, slices
 from services.ingest.inputs import Inputs
-from services.ingest.markers import Marks
+from services.ingest.markers import Marked, Marks
 from services.ingest.metrics import Metrics
 from services.ingest.rejects import Rejects
 from services.ingest.seen import Seen
-from services.ingest.topic_ids import topic_ids
 from services.kafka_clients import Pulse, close
 from services.publishing.publisher import Publisher, Unavailable
 from services.runtime import Health, get_logger
+from services.topic_ids import topic_ids
 from services.watchdog import Place
 
 POLL_MILLISECONDS: Final = 200
@@ -55,7 +55,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         now: What times are compared with, microseconds since 1970-01-01 UTC.
         limit: Events that one record may hold.
         session: Seconds after which the group gives up on a silent member.
-        marked: Returns the input partitions that were ever read, by topic.
+        marked: Returns the input partitions that were ever read.
         marks: Takes the marks of those that are.
     """
 
@@ -71,7 +71,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         now: Callable[[], int],
         limit: int,
         session: float,
-        marked: Callable[[], Mapping[str, frozenset[int]]],
+        marked: Callable[[], Marked],
         marks: Marks,
     ) -> None:
         self._kafka = kafka
@@ -304,6 +304,7 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
         failpoints.reach("bridge.published")
         await self._rejects.write(forwarded.rejects)
         self._seen.note(forwarded.seen)
+        self._seen.fed.note(forwarded.fed)
         self._metrics.accepted(forwarded.accepted)
         self._metrics.refused((each.source, each.reason) for each in forwarded.rejects)
         if epoch != self._epoch:

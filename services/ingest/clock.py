@@ -88,18 +88,19 @@ class Clock:
             True if it is acknowledged; what it carried is kept for the next one otherwise.
         """
         self._number += 1
-        hours = self._seen.take()
+        hours, fed = self._seen.hours.take(), self._seen.fed.take()
         # Taken before the tick is queued, so that what it calls complete is in the log before it.
         complete = self._progress()
         at, sent_at = self._now(), asyncio.get_running_loop().time()
-        event = ClockTicked(at=at, mode="live", complete_until=complete, seen=hours)
+        event = ClockTicked(at=at, mode="live", complete_until=complete, seen=hours, fed=fed)
         id = f"tick-{self._replica}-{self._number}"
         try:
             appended_ms = await self._publisher.publish(
                 broadcast(event, id, at, self._publisher.partitions), within=self._interval
             )
         except Unavailable as error:
-            self._seen.give_back(hours)
+            self._seen.hours.give_back(hours)
+            self._seen.fed.give_back(fed)
             _log.warning("tick not acknowledged", id=id, error=str(error))
             return False
         self._kafkas = (appended_ms * 1000, sent_at) if appended_ms else None

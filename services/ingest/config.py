@@ -28,14 +28,14 @@ class Configuration:
         rules: The newest rule set, or None.
         inputs: The input topics of that rule set, by name.
         keys: All API keys by id, revoked ones too.
-        marked: Partitions that were ever read, by input topic.
+        marked: Partitions that were ever read, with the id of their topic then, by input topic.
     """
 
     mode: Mode = "new"
     rules: RuleSetRecord | None = None
     inputs: dict[str, Input] = field(default_factory=dict)
     keys: dict[str, ApiKey] = field(default_factory=dict)
-    marked: dict[str, frozenset[int]] = field(default_factory=dict)
+    marked: dict[str, dict[int, str]] = field(default_factory=dict)
 
     @property
     def sources(self) -> frozenset[str]:
@@ -74,14 +74,14 @@ def fold(known: Configuration, key: str, value: bytes | None) -> Configuration:
 
 
 def _marked(
-    known: dict[str, frozenset[int]], key: str, value: bytes | None
-) -> dict[str, frozenset[int]]:
+    known: dict[str, dict[int, str]], key: str, value: bytes | None
+) -> dict[str, dict[int, str]]:
     topic, _, number = key.removeprefix(markers.PREFIX).rpartition("/")
     if value is None:
-        left = known.get(topic, frozenset()) - ({int(number)} if number.isdigit() else set())
+        left = {one: id for one, id in known.get(topic, {}).items() if str(one) != number}
         return {**known, topic: left}
     marker = msgspec.json.decode(value, type=markers.Marker)
-    return {**known, marker.topic: known.get(marker.topic, frozenset()) | {marker.partition}}
+    return {**known, marker.topic: {**known.get(marker.topic, {}), marker.partition: marker.id}}
 
 
 class Follower(ConfigFollower[Configuration]):

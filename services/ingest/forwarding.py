@@ -56,6 +56,7 @@ class Forwarded:
         self.items: list[tuple[int, bytes]] = []
         self.rejects: list[Reject] = []
         self.seen: set[tuple[str, int]] = set()
+        self.fed: set[tuple[str, str]] = set()
         self.accepted: dict[str, int] = {}
 
     @property
@@ -81,11 +82,14 @@ class Forwarded:
                 origin = Origin(source.name, record.partition, record.offset, place)
                 try:
                     admitted = admit(outcome, source.partitions, now, origin, stamp)
+                except MemoryError:
+                    raise
                 except Exception as error:
                     # Likewise a bug, as of a format that makes up what cannot be encoded.
                     admitted = failed(source.format, error)
                 if isinstance(admitted, list):
                     self._accept(outcome, admitted, stamp)
+                    self.fed.add((source.name, outcome.source))
                     continue
                 outcome = admitted
             self._refuse(outcome, batch, place, record, source)

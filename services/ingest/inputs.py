@@ -9,8 +9,10 @@ from aiokafka import TopicPartition
 from schemas.config import Input
 from services.ingest.formats import FORMATS
 from services.ingest.forwarding import Source
+from services.ingest.markers import Marked
 from services.ingest.metrics import Metrics
 from services.runtime import Health, get_logger
+from services.topic_ids import UNKNOWN
 
 FUTURE_MICROS: Final = 120 * 1_000_000
 """A record's time this far ahead tells nothing of how far its partition is: its clock is wrong."""
@@ -26,7 +28,7 @@ class Inputs:
         health: Shows each input as `input:<name>`; a faulty one leaves the service ready.
         metrics: Shows the lag.
         group: Consumer group, for the metric.
-        marked: Returns the partitions that were ever read, by topic.
+        marked: Returns the partitions that were ever read.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class Inputs:
         health: Health,
         metrics: Metrics,
         group: str,
-        marked: Callable[[], Mapping[str, frozenset[int]]],
+        marked: Callable[[], Marked],
     ) -> None:
         self._health = health
         self._metrics = metrics
@@ -43,7 +45,7 @@ class Inputs:
         self._configured: Mapping[str, Input] = {}
         self._sources: Mapping[str, Source] = {}
         self._faults: dict[str, str] = {}
-        self._ids: dict[str, bytes] = {}
+        self._ids: dict[str, str] = {}
         self._shown: dict[str, str | None] = {}
         self._hindrance = ""
         self._measured: dict[TopicPartition, str] = {}
@@ -74,7 +76,7 @@ class Inputs:
         self._configured = inputs
         self._sources = sources
 
-    def readable(self, existing: Mapping[str, bytes]) -> frozenset[str]:
+    def readable(self, existing: Mapping[str, str]) -> frozenset[str]:
         """Return the topics to read, and show what is wrong with the others.
 
         Args:
@@ -88,7 +90,7 @@ class Inputs:
                 readable.add(each.topic)
         return frozenset(readable)
 
-    def _fault(self, name: str, each: Input, existing: Mapping[str, bytes]) -> str | None:
+    def _fault(self, name: str, each: Input, existing: Mapping[str, str]) -> str | None:
         source = self._sources.get(each.topic)
         if source is None:
             known = ", ".join(each.NAME for each in FORMATS)
@@ -99,10 +101,15 @@ class Inputs:
             return f"topic {each.topic!r} does not exist; create it, or correct inputs.toml"
         return self._replaced(name, each.topic, existing[each.topic])
 
-    def _replaced(self, name: str, topic: str, id: bytes) -> str | None:
-        """Stop an input whose topic bears another id than before, if anything of it was read."""
-        known, self._ids[name] = self._ids.get(name, id), id
-        if known == id or not self._read(topic):
+    def _replaced(self, name: str, topic: str, id: str) -> str | None:
+        """Stop an input whose topic bears another id than what was read of it."""
+        if id == UNKNOWN:
+            return None
+        known = set(self._marked().get(topic, {}).values())
+        if self._read(topic):
+            known.add(self._ids.get(name, UNKNOWN))
+        if not known - {id, UNKNOWN}:
+            self._ids[name] = id
             return None
         # For good: its offsets say nothing of what was read, also where they look as if.
         self._faults[name] = (
@@ -162,13 +169,15 @@ class Inputs:
             _log.error("records expired unread", partition=str(partition), records=lost)
             self._next[partition] = start
 
-    def unmarked(self) -> dict[str, frozenset[int]]:
-        """Return partitions with a committed offset that have no mark yet, by topic."""
-        found: dict[str, frozenset[int]] = {}
-        for partition in self._committed:
-            if partition.partition not in self._marked().get(partition.topic, ()):
-                some = found.get(partition.topic, frozenset())
-                found[partition.topic] = some | {partition.partition}
+    def unmarked(self) -> dict[str, dict[int, str]]:
+        """Return partitions with a committed offset whose mark is missing, or has no id yet."""
+        marked = self._marked()
+        found: dict[str, dict[int, str]] = {}
+        for topic, number in self._committed:
+            id = self._ids.get(self._name(TopicPartition(topic, number)), UNKNOWN)
+            mark = marked.get(topic, {}).get(number)
+            if mark is None or (mark == UNKNOWN != id):
+                found.setdefault(topic, {})[number] = id
         return found
 
     async def stop_unreadable(self, consumer: Any) -> bool:

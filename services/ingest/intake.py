@@ -206,6 +206,9 @@ class _Sorting:
     def _admit(self, index: int, incoming: Incoming) -> None:
         try:
             admitted = admit(incoming, self._partitions, self._now)
+        except (MemoryError, RecursionError):
+            # Nothing is wrong with the event: whoever sends it again may be lucky.
+            raise
         except Exception as error:
             # A bug, and yet neither 500 nor the end of the process: the sender would send the same
             # event again for ever, and with it end every replica. It is kept, as of an input.

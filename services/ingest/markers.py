@@ -3,7 +3,8 @@
 Kafka forgets a group's offsets when a topic is deleted. A topic created anew would therefore look
 like one never read: it would be read from its beginning, and the detector would drop its records,
 whose origins are older than those of the former topic. So each partition that is read leaves a
-mark in `config.v1`, under `inputs/<topic>/<partition>`.
+mark in `config.v1`, under `inputs/<topic>/<partition>`. It holds the id of the topic: by that one
+that was created anew is known also after a restart, whatever its offsets look like.
 """
 
 import asyncio
@@ -20,11 +21,23 @@ SETTLE_SECONDS: Final = 2.0
 FINISH_SECONDS: Final = 2.0
 
 
-class Marker(msgspec.Struct, frozen=True, kw_only=True):
-    """An input partition that was ever read: key `inputs/<topic>/<partition>`."""
+Marked = Mapping[str, Mapping[int, str]]
+"""The ids of topics as their partitions were read, by topic and partition; empty for an unknown."""
+
+
+class Marker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An input partition that was ever read: key `inputs/<topic>/<partition>`.
+
+    Attributes:
+        topic: Full name of the input topic.
+        partition: The partition.
+        id: The topic's id when it was read, as `services.topic_ids` has it; empty where it was not
+            known, and in marks of an earlier version.
+    """
 
     topic: str
     partition: int
+    id: str = ""
 
 
 class Marks:
@@ -44,15 +57,15 @@ class Marks:
         self._writing: asyncio.Task[None] | None = None
         self._again_at = 0.0
 
-    def leave(self, partitions: Mapping[str, frozenset[int]]) -> None:
-        """Begin to mark partitions by topic, unless marks were written just now."""
+    def leave(self, partitions: Marked) -> None:
+        """Begin to mark partitions, unless marks were written just now."""
         now = asyncio.get_running_loop().time()
         if partitions and now >= self._again_at and (self._writing is None or self._writing.done()):
             # The follower shows marks a moment later; until then they would be written again.
             self._again_at = now + SETTLE_SECONDS
             self._writing = asyncio.create_task(self._write(partitions))
 
-    async def finish(self, partitions: Mapping[str, frozenset[int]]) -> None:
+    async def finish(self, partitions: Marked) -> None:
         """Mark what is not marked yet, within a bound; what fails is marked the next time."""
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(partitions))
@@ -60,10 +73,10 @@ class Marks:
         for each in late:
             each.cancel()
 
-    async def _write(self, partitions: Mapping[str, frozenset[int]]) -> None:
-        for topic, numbers in partitions.items():
-            for number in sorted(numbers):
-                value = msgspec.json.encode(Marker(topic=topic, partition=number))
+    async def _write(self, partitions: Marked) -> None:
+        for topic, ids in partitions.items():
+            for number, id in sorted(ids.items()):
+                value = msgspec.json.encode(Marker(topic=topic, partition=number, id=id))
                 key = f"{PREFIX}{topic}/{number}".encode()
                 await self._producer.send(self._topic, value, key=key, partition=0)
 

@@ -87,11 +87,12 @@ async def rest(world: "World", within: float = 60.0) -> None:
                 lambda: _all_delivered(world, log), within=within, what="every notice answered for"
             )
             await _followed(world, within)
+            told = oracle.recount_desk(log.log, named=not world.votes_from).votes
             votes = {
                 number: [
                     one for one in mine if one.origin and one.origin.offset >= world.votes_from
                 ]
-                for number, mine in oracle.recount_desk(log.log).votes.items()
+                for number, mine in told.items()
             }
         if any(votes.values()):
             await _hand_on(world, votes, within)

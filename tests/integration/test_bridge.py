@@ -169,8 +169,8 @@ async def test_a_topic_created_anew_stops_its_input_with_the_remedy(ours: Deploy
     assert found == {
         "ok": False,
         "required": False,
-        "detail": f"partition 0 of topic {topic!r} was read before, and Kafka has forgotten up to "
-        "where: was the topic created anew? `ebbwatch inputs reset gateway` accepts it as it is",
+        "detail": f"topic {topic!r} was deleted and created anew: `ebbwatch inputs reset gateway "
+        "--created-anew` reads it from its beginning",
     }
     assert await ingest.ready()
 

@@ -60,7 +60,7 @@ async def test_what_waits_is_counted_and_a_stopped_input_says_why(live: Live) ->
     assert "2 partitions, 2 records behind, newest 20" in told[0]
     assert told[1:] == ["    partition 0: holds 0 to 3, read up to 1"]
     assert stopped["state"] == "stopped"
-    assert stopped["fault"] == ("partition 0 was read before, and Kafka has forgotten up to where")
+    assert stopped["fault"] == f"topic {live.topic!r} was deleted and created anew"
 
 
 async def test_an_input_whose_topic_was_created_anew_is_accepted_and_counts(live: Live) -> None:
@@ -116,6 +116,36 @@ async def test_a_topic_that_is_created_anew_is_accepted_at_once_while_ingest_rea
     assert "input stopped" in deployment.log("ingest-0")
 
 
+async def test_a_topic_created_anew_while_ingest_was_down_is_known_by_its_id_alone(
+    live: Live,
+) -> None:
+    """All its offsets look as if: it has grown beyond what Kafka holds for read of the former."""
+    deployment = live.deployment
+    await live.produce(usage("1", "a"), usage("2", "a"))
+    await live.counted(a=2)
+    await read_up_to(live, "gateway", 2)
+    deployment.end("ingest-0")
+    await recreate(deployment.kafka, live.topic)
+    # as of a commit that was under way while the topic was deleted
+    await commit(deployment.kafka, f"{deployment.prefix}ingest", live.topic, 2)
+    await live.produce(*(usage(f"new-{n}", "b") for n in range(4)))
+
+    deployment.start("ingest")
+    await eventually(lambda: "input stopped" in deployment.log("ingest-0"), within=40)
+    stopped = listed(live, code=1)
+    deployment.end("ingest-0")
+    deployment.start("ingest")
+    asked = deployment.ebbwatch("inputs", "reset", "gateway", code=1)
+    deployment.ebbwatch("inputs", "reset", "gateway", "--yes")
+
+    anew = f"topic {live.topic!r} was deleted and created anew"
+    assert (stopped["fault"], stopped["partitions"]) == (anew, [part(0, 4, 2), part(1, 0, None)])
+    assert deployment.log("ingest-0").count(f"{anew}: `ebbwatch inputs reset gateway --cr") >= 1
+    assert asked.startswith(f"{live.topic} has another id than the topic that was read: read")
+    await live.counted(a=2, b=4)
+    await read_up_to(live, "gateway~2", 4)
+
+
 async def test_an_input_in_order_is_not_reset_under_ingest_and_the_remedy_is_told(
     live: Live,
 ) -> None:
@@ -153,7 +183,7 @@ async def test_an_input_is_accepted_while_ingest_reads_the_others(
     await produce(deployment.kafka, other, [json.dumps(usage("o-2", "o")).encode()])
     await live.counted(a=1, o=2)
     told = deployment.ebbwatch("inputs", "list", code=1)
-    assert "STOPPED: partition 0 ends at 1, and was read up to 100; was the topic" in told
+    assert f"STOPPED: topic {live.topic!r} was deleted and created anew; `ebbwatch inputs" in told
 
     with pytest.raises(StillRead):
         await delete_offsets(deployment.kafka, group, other, [0])

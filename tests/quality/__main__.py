@@ -24,8 +24,9 @@ PEERS: Final[Mapping[str, Callable[[Case], plain.Bools]]] = {
     "plain: 28 days < 80 % of the 28 before": plain.windows,
     "plain, and Poisson p < .0001": plain.unlikely_windows,
     "median/MAD of weekly sums": plain.deviating_weeks,
-    f"river's ADWIN {adwin.DELTA:g}, normalised": adwin.falls,
+    adwin.NAME: adwin.falls,
 }
+"""Rows of the README's table, by the same names."""
 Found = dict[Bench, dict[str, float]]
 
 
@@ -33,9 +34,15 @@ def main(argv: Sequence[str]) -> int:
     """Measure what the arguments ask for.
 
     Returns:
-        0; 1 if a required figure is missed or a backtest fails.
+        0; 1 if a required figure is missed, a backtest fails, or a detector is not installed.
     """
     options = _options(argv)
+    if "drop" in options.only and not options.without_peers and not adwin.installed():
+        _tell(
+            "river is missing, and a row of the table with it: install the development "
+            "dependencies (make install), or leave all other detectors out with --without-peers"
+        )
+        return 1
     with tempfile.TemporaryDirectory(prefix="ebbwatch-quality-") as name:
         try:
             found, peers = _measure(options, Path(name))
@@ -97,9 +104,6 @@ def _cases(where: Path, seed: int) -> list[Case]:
 def _peers(known: Sequence[Case]) -> dict[str, dict[str, float]]:
     rows: dict[str, dict[str, float]] = {}
     for name, fires in PEERS.items():
-        if fires is adwin.falls and not adwin.installed():
-            _tell("without river (pip install river) its row is left out")
-            continue
         _tell(f"running {name}")
         rows[name] = score(known, plain.alerts(known, fires))
     return rows

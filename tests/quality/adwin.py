@@ -11,6 +11,7 @@ from tests.quality.plain import Bools, Floats, ordinary
 
 DELTA: Final = 0.15
 """ADWIN's confidence; of those tried in detection.md §0 the one with the best balance."""
+NAME: Final = "river's ADWIN .15, on ratios without weekdays and holidays"
 BASELINE, LEARNING = 182, 84
 HIGHEST: Final = 3.0
 """A day counts for so many usual ones at most: a burst must not make all that follows low."""

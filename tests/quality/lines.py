@@ -55,8 +55,11 @@ LINES: Final = (
     Line("tickets", "false_alarms", "ticket spikes: false alarms", "low", 4, 2),
     Line("tickets", "recall_x5", "ticket spikes: five times the usual found", "high", 0.60, 0.65),
     Line("seats", "left_again", "seat utilisation: entries left within 14 days", "low", 0.05, 0.0),
+    # Ours: a rule that clears after a fortnight at the earliest can hardly miss the line above.
+    Line("seats", "left_in_28", "… within 28 days", "low", 0.10, 0.05),
 )
-"""Issue 6, "the line to reach". Rates are per 100 account-months, shares in 0..1."""
+"""Issue 6, "the line to reach", but for what is marked as ours. Rates are per 100 account-months,
+shares in 0..1."""
 
 Figures = Mapping[Bench, Mapping[str, float]]
 

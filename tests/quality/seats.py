@@ -1,4 +1,4 @@
-"""Seats in use: does a low utilisation, once said, stand for longer than a fortnight?
+"""Seats in use: does a low utilisation, once said, stand for longer than two weeks, or four?
 
 The people are real: a for-hire company's vehicles at work, the busiest first, and the members of
 open-source projects. How many seats each company has bought is not known; so each is a case at
@@ -17,7 +17,7 @@ from tests.quality.sources import rows
 
 SPARE: Final = (1.05, 1.25, 1.45, 1.65, 1.85)
 """Contracted seats over the median of the people active in 28 days."""
-FLAP_DAYS, WINDOW, LEAST_DAYS = 14, 28, 120
+FLAP_DAYS, MONTH_DAYS, WINDOW, LEAST_DAYS = 14, 28, 28, 120
 MOST_PEOPLE: Final = 60
 """Larger companies are left out: one person more or less is nothing there, and they flap less."""
 KIND: Final = "seat_utilisation"
@@ -82,16 +82,26 @@ def tables(of: Sequence[Team]) -> tuple[list[list[object]], list[list[object]]]:
 
 
 def score(path: Path) -> dict[str, float]:
-    """Return the share of entries that were left again within a fortnight.
+    """Return the share of entries that were left again.
 
     Args:
         path: The alerts of a backtest, with `cleared_at` and `reason`.
+
+    Returns:
+        `entries`, how many there are; `left_again` within two weeks, and `left_in_28` days.
     """
     with path.open(newline="", encoding="utf-8") as lines:
         entries = [row for row in csv.DictReader(lines) if row["kind"] == KIND]
-    left = [_days(row) <= FLAP_DAYS for row in entries if row["cleared_at"]]
-    share = sum(left) / len(entries) if entries else float("nan")
-    return {"entries": float(len(entries)), "left_again": share}
+    lasted = [_days(row) for row in entries if row["cleared_at"]]
+    return {
+        "entries": float(len(entries)),
+        "left_again": _share(sum(days <= FLAP_DAYS for days in lasted), len(entries)),
+        "left_in_28": _share(sum(days <= MONTH_DAYS for days in lasted), len(entries)),
+    }
+
+
+def _share(some: int, of: int) -> float:
+    return some / of if of else float("nan")
 
 
 def _days(row: Mapping[str, str]) -> int:

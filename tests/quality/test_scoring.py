@@ -1,11 +1,13 @@
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.quality import plain, silence, tickets
+from tests.quality import plain, seats, silence, tickets
 from tests.quality.cases import Case
 from tests.quality.lines import LINES, missed
+from tests.quality.running import write_rows
 from tests.quality.scoring import Alert, judge, lasts, score
 from tests.quality.table import against_the_line, detectors
 
@@ -129,3 +131,19 @@ def test_tables_are_markdown() -> None:
     ]
     row = detectors({"plain": score([case("control")], [])})[2]
     assert row == "| plain | 0.00 | – | – | – | – | 0.00 | – |"
+
+
+def test_an_entry_into_low_seats_that_is_left_within_two_weeks_or_four_is_counted(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        ["a", "2026-01-01", "2026-01-15", "seat_utilisation"],
+        ["b", "2026-01-01", "2026-01-29", "seat_utilisation"],
+        ["c", "2026-01-01", "2026-01-30", "seat_utilisation"],
+        ["d", "2026-01-01", "", "seat_utilisation"],
+        ["e", "2026-01-01", "2026-01-02", "seat_expansion"],
+    ]
+    path = write_rows(tmp_path / "a.csv", ["account_id", "fired_at", "cleared_at", "kind"], rows)
+    assert seats.score(path) == {"entries": 4.0, "left_again": 0.25, "left_in_28": 0.5}
+    empty = write_rows(tmp_path / "b.csv", ["account_id", "fired_at", "cleared_at", "kind"], [])
+    assert np.isnan(seats.score(empty)["left_in_28"])

@@ -136,7 +136,8 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert problems(gone) == [f"{gone}: there is no such folder; EBBWATCH_CONFIG_DIR names it"]
 
 
-KNOWN = ", ".join(sorted(str(rule["id"]) for rule in shipped().content.rules))
+NAMES = [str(rule["id"]) for rule in shipped().content.rules]
+KNOWN = ", ".join(sorted([*NAMES, "common-fall"]))
 
 
 @pytest.mark.parametrize(
@@ -151,6 +152,22 @@ KNOWN = ", ".join(sorted(str(rule["id"]) for rule in shipped().content.rules))
             "rules",
             '\n[[override]]\nrule = "usage-dorp"\n',
             [f"rules.toml:3: rule 'usage-dorp' is unknown; known are {KNOWN}"],
+        ),
+        (
+            "rules",
+            '[[override]]\nrule = "common-fall"\nsegment = "smb"\noff = true\n',
+            [
+                "rules.toml:2: 'common-fall' is about all customers together; say only off or "
+                "shadow of it"
+            ],
+        ),
+        (
+            "rules",
+            OWN_RULE.replace('"api-drop"', '"common-fall"'),
+            [
+                "rules.toml:3: 'common-fall' is built in; choose another id, or say off or shadow "
+                "of it in an [[override]]"
+            ],
         ),
         (
             "rules",

@@ -34,6 +34,8 @@ class Ledger(msgspec.Struct, omit_defaults=True):
         reached: Offset before which nothing is left to fold. Markers of transactions have offsets
             too, and no record: it may lie beyond the stamp.
         strangers: Answers to the newest actions on cases that there were not, the oldest first.
+        begun: When the first record of the log entered it, microseconds: it tells the log from one
+            that is created anew. 0 where an earlier version folded that record.
     """
 
     v: int
@@ -43,6 +45,7 @@ class Ledger(msgspec.Struct, omit_defaults=True):
     appended: int = 0
     reached: int = 0
     strangers: dict[str, Answer] = msgspec.field(default_factory=dict)
+    begun: int = 0
 
     def stranger(self, action: Action) -> Answer | None:
         """Return what was answered when there was no such case, if the action is known so."""

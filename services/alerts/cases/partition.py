@@ -71,7 +71,7 @@ class Partition:
         counts: What happened since the start, by (what, labels...); for metrics.
         failures: Records whose fold raised; whoever logs them empties the list.
         rejects: Records that could not be read; whoever writes them empties the list.
-        returned: Entries that the detector is to get; whoever sends them empties the list.
+        returned: Entries that the detector is to get, in order; who has sent some removes them.
     """
 
     def __init__(self, number: int, ledger: Ledger, cases: dict[str, Case]) -> None:
@@ -178,6 +178,8 @@ class Partition:
         if offset <= self.stamp:
             self.counts["replayed", "offset"] += 1
             return
+        if self.stamp < 0:
+            self._ledger.begun = appended
         record = read(key, value)
         if not isinstance(record, Refusal):
             self._take(record, Place(offset, appended))
@@ -192,9 +194,9 @@ class Partition:
     def cut(self) -> list[tuple[str, bytes | None]]:
         """Return what changed since the last cut with the ledger, and begin anew; nothing awaits.
 
-        The caller takes `rejects` and `returned` in the same moment, sends these, and writes all
-        else in one transaction after they are acknowledged. If that fails, the partition's memory
-        is ahead of its snapshot for good, and only a new load may go on.
+        Nothing may be left in `returned`. The caller takes `rejects` in the same moment, and writes
+        all of it in one transaction. If that fails, the partition's memory is ahead of its snapshot
+        for good, and only a new load may go on.
         """
         written = [*self._pending.items(), (ledger.KEY, self._ledger.encode())]
         self._pending = {}
@@ -270,7 +272,8 @@ class Partition:
         self._note(case, before, effect, type_)
         if isinstance(record, FeedbackRecord) and effect.fresh and effect.changed:
             rule = case.standings[record.alert_id].first.rule
-            self.returned.append(returned.feedback(record, rule, self.number, at))
+            begun = self._ledger.begun
+            self.returned.append(returned.feedback(record, rule, self.number, at, begun))
 
     def _turned_away(self, record: LogRecord, known: Case | None) -> bool:
         """Tell whether a record that needs a case has none, or had none when it came first."""

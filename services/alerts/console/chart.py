@@ -10,12 +10,15 @@ from datetime import date, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from services.alerts.console import looking_back, words
 from services.alerts.shown import AccountPage, AlertShown
 
 SPAN_DAYS: Final = 400
 """Longest stretch that is shown; the view keeps thirteen months."""
 BAND: Final = 1.645
 """Standard deviations on each side of what is usual: nine days of ten lie within."""
+
+Days = dict[date, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class ChartDay:
     Attributes:
         on: The day in the account's time zone.
         value: Units; None where nothing is known.
-        expected: What is usual on this weekday; None before there is a baseline.
+        expected: What is usual on this weekday, or what the value is a part of; None before that is
+            known.
         low: Lower edge of what is usual, >= 0.
         high: Upper edge.
         masked: Why the day was left out, an empty text if nobody said; None for a day that counts.
@@ -44,7 +48,10 @@ class Chart:
     """The chart of one alert.
 
     Attributes:
+        title: What is counted, and of how many days.
         metric: What is counted.
+        value: What the line is, beside others.
+        usual: What the values are set against.
         days: Without a gap, the oldest first.
         fired: The local day on which the alert was raised.
         judged: The last day that its newest record judged.
@@ -52,12 +59,30 @@ class Chart:
         line: Share of what is usual at or below which the rule asks further; None if it has none.
     """
 
+    title: str
     metric: str
+    value: str
+    usual: str
     days: tuple[ChartDay, ...]
     fired: date
     judged: date
     since: date | None
     line: float | None
+
+    @property
+    def compared(self) -> bool:
+        """Whether the values are set against anything."""
+        return any(day.expected is not None for day in self.days)
+
+    @property
+    def banded(self) -> bool:
+        """Whether anything says how much one day varies."""
+        return any(day.low is not None for day in self.days)
+
+    @property
+    def masked(self) -> bool:
+        """Whether any day was left out."""
+        return any(day.masked is not None for day in self.days)
 
 
 def chart(page: AccountPage, alert: AlertShown, ended: date) -> Chart | None:
@@ -79,20 +104,37 @@ def chart(page: AccountPage, alert: AlertShown, ended: date) -> Chart | None:
     """
     because = alert.because or {}
     values, masked = _evidence(because)
-    values |= _continued(page, alert, because)
+    back = looking_back.AT.get(alert.kind)
+    if back is None:
+        values |= _continued(page, alert, because)
+    elif values:
+        whole = back.first(alert, min(values))
+        values = {on: n for on, n in values.items() if on >= whole}
     if len([value for value in values.values() if value is not None]) < 2:
         return None
-    values |= _noughts(page, values, alert.day, ended)
+    if back is None:
+        values |= _noughts(page, values, alert.day, ended)
     first = max(min(values), max(values) - timedelta(days=SPAN_DAYS - 1))
     stretch = (first + timedelta(days=n) for n in range((max(values) - first).days + 1))
+    beside = _beside(because) if back is not None else {}
+    metric = words.metric(alert.object)
     return Chart(
-        metric=alert.object,
-        days=tuple(_day(on, values.get(on), masked.get(on), because) for on in stretch),
+        title=f"{metric} a day" if back is None else back.title,
+        metric=metric if back is None else back.metric,
+        value="daily" if back is None else back.metric,
+        usual="usual" if back is None else back.beside,
+        days=tuple(_day(on, values.get(on), masked.get(on), because, beside) for on in stretch),
         fired=_raised(alert, _zone(page)),
         judged=alert.day,
         since=_date(because.get("since_estimate")),
         line=_number((because.get("thresholds_in_force") or {}).get("ratio")),
     )
+
+
+def _beside(because: Mapping[str, Any]) -> Days:
+    """Return what the values are a part of, such as seats, where the evidence has it."""
+    whole = (because.get("computed_from") or {}).get("whole") or {}
+    return _evidence({"computed_from": whole})[0]
 
 
 def _zone(page: AccountPage) -> ZoneInfo:
@@ -107,7 +149,7 @@ def _raised(alert: AlertShown, zone: ZoneInfo) -> date:
     return min(alert.day, alert.fired_at.astimezone(zone).date() - timedelta(days=1))
 
 
-def _evidence(because: Mapping[str, Any]) -> tuple[dict[date, float | None], dict[date, str]]:
+def _evidence(because: Mapping[str, Any]) -> tuple[Days, dict[date, str]]:
     """Return the values that the alert was computed from, and the days that did not count."""
     source = because.get("computed_from") or {}
     first = _date(source.get("from"))
@@ -132,12 +174,10 @@ def _masked(one: object) -> list[tuple[date, str]]:
     return [(on, reason)] if on is not None else []
 
 
-def _continued(
-    page: AccountPage, alert: AlertShown, because: Mapping[str, Any]
-) -> dict[date, float | None]:
+def _continued(page: AccountPage, alert: AlertShown, because: Mapping[str, Any]) -> Days:
     """Return the account's daily values now: of all metrics that the alert added up."""
     names = [name for name in because.get("metrics") or (alert.object,) if name in page.days]
-    total: dict[date, float | None] = {}
+    total: Days = {}
     for name in names:
         for iso, value in page.days[name].items():
             on = date.fromisoformat(iso)
@@ -147,7 +187,7 @@ def _continued(
 
 def _noughts(
     page: AccountPage, values: Mapping[date, float | None], judged: date, ended: date
-) -> dict[date, float | None]:
+) -> Days:
     """Return the days after the judged one on which nothing was counted."""
     # A month without a value has no series: another series knows it, or no event has reached it.
     if page.quarantined:
@@ -159,7 +199,11 @@ def _noughts(
     return {on: 0.0 for on in days if on not in values and (on in counted or (last and on > last))}
 
 
-def _day(on: date, value: float | None, masked: str | None, because: Mapping[str, Any]) -> ChartDay:
+def _day(
+    on: date, value: float | None, masked: str | None, because: Mapping[str, Any], beside: Days
+) -> ChartDay:
+    if on in beside:
+        return ChartDay(on, value, beside[on], masked=masked)
     usual = because.get("usual_week") or ()
     expected = _number(usual[on.weekday()]) if len(usual) == 7 else None
     start = _date((because.get("baseline") or {}).get("from"))

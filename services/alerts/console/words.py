@@ -35,10 +35,17 @@ DATA_STATES: Final[Mapping[str, str]] = {
     "too_little_volume": "too little volume to tell, but for the largest falls",
     "no_data": "no data from its source: nothing is judged, nothing clears",
 }
+JUDGED: Final = frozenset({"ok", "warming_up", "holiday", "too_little_volume"})
+"""States of a metric whose data come; all but the first are about its falls."""
+RISING: Final = frozenset({"@tickets", "@tickets_high"})
+"""Lines of which too much is told, and never too little."""
+RISES: Final = "rises are judged at the end of each day, once 63 days with this customer are known"
+"""Source: detection.md §5, a week and the eight before it."""
 _LINES: Final[Mapping[str, str]] = {
     "@people": "Active people",
     "@tickets": "Tickets",
     "@tickets_high": "Urgent tickets",
+    "activity": "Activity",
 }
 _FEATURE: Final = "@feature:"
 _BEGINS: Final = re.compile(r"(?<![\w@.-])")
@@ -95,13 +102,37 @@ def named(person: str | None) -> bool:
     return person not in (None, "", SOMEONE, RESERVED)
 
 
-def data_state(state: str) -> str:
+def data_state(state: str, metric: str) -> str:
     """Return whether a metric can be judged, for somebody who asks why there is no alert.
 
-    >>> data_state("warming_up"), data_state("of_a_newer_version")
+    >>> data_state("warming_up", "exports"), data_state("of_a_newer_version", "exports")
     ('learning: 112 days with this customer are needed first', 'of a newer version')
+    >>> data_state("warming_up", "@tickets")
+    'rises are judged at the end of each day, once 63 days with this customer are known'
     """
+    if metric in RISING and state in JUDGED:
+        return RISES
     return DATA_STATES.get(state) or state.replace("_", " ")
+
+
+def least_fall(state: str, metric: str, percent: int | None) -> str:
+    """Return the smallest fall of a metric that shows, as far as it is known.
+
+    Args:
+        state: Whether the metric can be judged.
+        metric: Its name.
+        percent: The smallest fall of four weeks, whole percent; None if nobody told.
+
+    >>> least_fall("ok", "exports", 22), least_fall("ok", "exports", None)
+    ('22 % in four weeks', 'not known yet')
+    >>> least_fall("too_little_volume", "exports", 71), least_fall("ok", "@tickets", 22)
+    ('too little volume to tell', 'only rises are told')
+    """
+    if metric in RISING:
+        return "only rises are told"
+    if state == "too_little_volume":
+        return "too little volume to tell"
+    return "not known yet" if percent is None else f"{percent} % in four weeks"
 
 
 def metric(name: str) -> str:

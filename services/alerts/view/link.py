@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import ValidationError
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisGone
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
@@ -39,6 +41,27 @@ CONNECTIONS: Final = 32
 """At once; who finds none free within `CALL_SECONDS` is told that Redis is away."""
 
 Connect = Callable[[str], Redis]
+
+_send = AbstractConnection.send_packed_command
+
+
+async def _send_or_break(
+    connection: AbstractConnection,
+    command: bytes | str | Iterable[bytes],
+    check_health: bool = True,
+) -> None:
+    """Send a command; a transport that is closed already is a broken connection, no bug.
+
+    redis-py 8 expects an OSError there, and uvloop raises a RuntimeError (as for aiokafka,
+    `services/kafka_clients.py`): a desk that reached for Redis just as it went away ended with it.
+    """
+    try:
+        await _send(connection, command, check_health)
+    except RuntimeError as error:
+        raise RedisGone(f"the connection is closed: {error}") from error
+
+
+AbstractConnection.send_packed_command = _send_or_break  # type: ignore[method-assign,assignment]
 
 
 class ViewAway(Exception):

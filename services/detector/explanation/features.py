@@ -9,20 +9,13 @@ def abandoned_line(object_: str, because: Because) -> str:
     """Return the line of `abandonment`."""
     if _is_back(because):
         return f"feature {_name(object_)} is used again"
-    days = words.length(because["window"])
-    seen, usual = quantity(because["observed"]), quantity(because["expected"])
-    return f"feature {_name(object_)} was used {seen} of {usual} usual in {days} days"
+    days, fell = words.length(because["window"]), percent(1 - because["ratio"])
+    return f"{words.usage(object_)} fell {fell} in {days} days"
 
 
 def abandoned(object_: str, because: Because) -> list[str]:
     """Return the sentences of `abandonment`."""
-    window = because["window"]
-    sentences = [
-        f"{words.total(object_)} {quantity(because['observed'])} in the "
-        f"{words.length(window)} days to {words.day(window['to'])}; "
-        f"{quantity(because['expected'])} would be usual for these "
-        f"weekdays ({words.change(because)})."
-    ]
+    sentences = [words.compared(object_, because)]
     own = because["account_ratio"]
     if own < 1:
         sentences.append(
@@ -31,11 +24,8 @@ def abandoned(object_: str, because: Because) -> list[str]:
         )
     if _is_back(because):
         sentences.append("That is near the usual level again.")
-    elif _lasts(because):
-        sentences.append(
-            f"A lasting fall since about {words.day(because['since_estimate'])} explains that far "
-            "better than a dip of two weeks."
-        )
+    else:
+        sentences.extend(words.lasting(because))
     return [*sentences, *words.left_out(because)]
 
 
@@ -46,12 +36,6 @@ def _name(object_: str) -> str:
 def _is_back(because: Because) -> bool:
     ratio = because["ratio"]
     return ratio is not None and ratio >= because["thresholds_in_force"]["clear"]
-
-
-def _lasts(because: Because) -> bool:
-    limits = because["thresholds_in_force"]
-    ratio, lasting = because["ratio"], because["lasting"]
-    return bool(ratio <= limits["ratio"] and lasting >= limits["evidence_asked"])
 
 
 def narrower_line(_: str, because: Because) -> str:

@@ -15,23 +15,14 @@ def rose_line(metric: str, because: Because) -> str:
 
 def rose(metric: str, because: Because) -> list[str]:
     """Return the sentences of `expansion`."""
-    window = because["window"]
-    sentences = [
-        f"{words.total(metric)} {quantity(because['observed'])} in the "
-        f"{words.length(window)} days to {words.day(window['to'])}; "
-        f"{quantity(because['expected'])} would be usual for these "
-        f"weekdays ({words.change(because)})."
-    ]
+    sentences = [words.compared(metric, because)]
     if _over(because):
         sentences.append("That is near the usual level again.")
     else:
         sentences.extend(_parts(because))
-    least = percent(because["smallest_detectable_rise"])
-    swings = f"Natural swings of this customer are about ±{percent(because['drift_sd'])}"
-    if because["ratio"] - 1 < because["smallest_detectable_rise"]:
-        return [*sentences, *words.left_out(because), f"{swings}."]
-    told = f"{swings}; rises under {least} would not be reported."
-    return [*sentences, *words.left_out(because), told]
+    least = because["smallest_detectable_rise"]
+    told = f"rises under {percent(least)}" if because["ratio"] - 1 >= least else ""
+    return [*sentences, *words.left_out(because), words.swings(because, told)]
 
 
 def _over(because: Because) -> bool:
@@ -60,21 +51,12 @@ def fast_line(metric: str, because: Because) -> str:
 
 def fast(metric: str, because: Because) -> list[str]:
     """Return the sentences of `fastdrop`."""
-    window, weeks = because["window"], counted(because["weeks_before"], "week")
-    sentences = [
-        f"{words.total(metric)} {quantity(because['observed'])} in the "
-        f"{words.length(window)} days to {words.day(window['to'])}; "
-        f"{quantity(because['expected'])} would be usual for these "
-        f"weekdays, by the median of {weeks} before ({words.change(because)})."
-    ]
+    weeks = counted(because["weeks_before"], "week")
+    sentences = [words.compared(metric, because, f", by the median of {weeks} before")]
     if _is_back(because):
         sentences.append("That is near the level before again.")
     else:
-        sentences.append(
-            "Whether it lasts is not known yet. From such a fall to the call that cancels it is "
-            f"{counted(because['lead_days'], 'day')} on average; about "
-            f"{because['lead_days_left']} are left."
-        )
+        sentences.append("Whether it lasts is not known yet.")
     return [*sentences, *words.features(because), *words.left_out(because)]
 
 
@@ -92,23 +74,36 @@ def slow_line(metric: str, because: Because) -> str:
 
 def slow(metric: str, because: Because) -> list[str]:
     """Return the sentences of `slowdrift`."""
-    window, weeks = because["window"], len(because["weeks"])
-    used = because["weeks_used"]
+    on, weeks = words.day(because["window"]["to"]), len(because["weeks"])
     usage = capital(words.usage(metric))
     if because["slope"] >= 0:
         return [
-            f"{usage} no longer sinks over the {weeks} weeks to {words.day(window['to'])}.",
+            f"{usage} no longer sinks over the {weeks} weeks to {on}.",
             *words.features(because),
         ]
+    fell = percent(-because["fall"])
     sentences = [
-        f"{usage} has been sinking slowly: the line through the {weeks} weeks to "
-        f"{words.day(window['to'])} falls by {percent(because['fall'])}."
+        f"{usage} has been sinking slowly: the line through the {weeks} weeks to {on} goes from "
+        f"{_ends(because)} ({fell}).",
+        *_left_out(because),
     ]
-    if used < weeks:
-        gone = counted(weeks - used, "week")
-        verb = "was" if weeks - used == 1 else "were"
-        sentences.append(f"Of these {gone} with too few ordinary days {verb} left out.")
     least = because["smallest_detectable_drop"]
-    if because["fall"] >= least:
-        sentences.append(f"A fall under {percent(least)} would not be reported.")
-    return [*sentences, *words.features(because)]
+    told = f"a slow fall under {percent(least)}" if because["fall"] >= least else ""
+    return [*sentences, *words.features(because), words.swings(because, told)]
+
+
+def _ends(because: Because) -> str:
+    """Say what the line's ends are in units of a whole week."""
+    whole = max(one["expected"] for one in because["weeks"] if one["expected"] is not None)
+    first, last = (quantity(because[f"{end}_level"] * whole) for end in ("first", "last"))
+    return f"about {first} in its first week to {last} in its last"
+
+
+def _left_out(because: Because) -> list[str]:
+    """Say which days, and which weeks as a whole, the line does not go through."""
+    gone = len(because["weeks"]) - because["weeks_used"]
+    if not gone:
+        return words.left_out(because)
+    verb = "was" if gone == 1 else "were"
+    whole = f"Of these {counted(gone, 'week')} with too few ordinary days {verb} left out."
+    return [whole, *words.left_out(because)]

@@ -2,14 +2,14 @@
 
 from services.detector.explanation import words
 from services.detector.explanation.words import Because
-from services.wording import percent
+from services.wording import counted, percent
 
 
 def incident_line(_: str, because: Because) -> str:
     """Return the line of an incident."""
     if _is_over(because):
         return "as many customers as usual are low again"
-    return f"{because['accounts_fallen']:,} of {because['accounts_told']:,} customers fell together"
+    return f"about {counted(_more(because), 'more customer')} than usual are low"
 
 
 def incident(_: str, because: Because) -> list[str]:
@@ -24,7 +24,7 @@ def incident(_: str, because: Because) -> list[str]:
     if _is_over(because):
         return [told]
     return [
-        told,
+        f"{told} That is about {counted(_more(because), 'customer')} more than usual.",
         f"Half of those that are low are at {percent(because['median_ratio_fallen'])} or less of "
         "their usual usage of four weeks.",
         f"So {percent(because['common_share'])} of those that are not low anyway have fallen since "
@@ -49,6 +49,13 @@ def peers(because: Because) -> list[str]:
             f"Many customers have fallen since about {since}: this is told as one incident."
         )
     return told
+
+
+def _more(because: Because) -> int:
+    """Return how many accounts are low beyond those that are low anyway."""
+    ordinary: float = because["ordinary_share"] * because["accounts_told"]
+    fallen: int = because["accounts_fallen"]
+    return round(fallen - ordinary)
 
 
 def _is_over(because: Because) -> bool:

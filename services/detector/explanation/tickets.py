@@ -43,14 +43,22 @@ def _rare(because: Because) -> list[str]:
     for prefix, what in (("", "so many"), ("days_", "some on so many days")):
         chance = because[f"{prefix}probability"]
         if chance < because["thresholds_in_force"][f"{prefix}probability"]:
-            once = _once(because[f"{prefix}once_in_weeks"])
-            limit = _once(because[f"{prefix}reported_once_in_weeks"])
-            return [f"Ordinary weeks of this customer bring {what} {once} (limit: {limit})."]
+            weeks, limit = (because[f"{prefix}{name}"] for name in ("once_in_weeks", _LIMIT))
+            return [f"{_once(what, weeks)}; the rule reports {_from(limit)}."]
     return []
 
 
-def _once(weeks: int | None) -> str:
-    return "hardly ever" if weeks is None else f"once in {weeks:,}"
+_LIMIT = "reported_once_in_weeks"
+
+
+def _once(what: str, weeks: int | None) -> str:
+    if weeks is None:
+        return f"{capital(what)} in a week hardly ever come here"
+    return f"{capital(what)} come about once in {words.rounded(weeks)} weeks here"
+
+
+def _from(weeks: int | None) -> str:
+    return "what hardly ever comes" if weeks is None else f"from once in {weeks:,}"
 
 
 _NOUNS = {

@@ -16,20 +16,11 @@ def fell_line(metric: str, because: Because) -> str:
 
 def fell(metric: str, because: Because) -> list[str]:
     """Return the sentences of `drop`."""
-    window = because["window"]
-    sentences = [
-        f"{words.total(metric)} {quantity(because['observed'])} in the "
-        f"{words.length(window)} days to {words.day(window['to'])}; "
-        f"{quantity(because['expected'])} would be usual for these "
-        f"weekdays ({words.change(because)})."
-    ]
+    sentences = [words.compared(metric, because)]
     if _recovered(because):
         sentences.append("That is near the usual level again.")
-    elif _lasts(because):
-        sentences.append(
-            f"A lasting fall since about {words.day(because['since_estimate'])} explains that far "
-            "better than a dip of two weeks."
-        )
+    else:
+        sentences.extend(words.lasting(because))
     left_out = words.left_out(because)
     return [*sentences, *words.features(because), *left_out, *_swings(because)]
 
@@ -70,23 +61,15 @@ def _recovered(because: Because) -> bool:
     return ratio is not None and ratio >= because.get("thresholds_in_force", {}).get("clear", 2)
 
 
-def _lasts(because: Because) -> bool:
-    limits = because["thresholds_in_force"]
-    return bool(
-        because["ratio"] <= limits["ratio"] and because["lasting"] >= limits["evidence_asked"]
-    )
-
-
 def _swings(because: Because) -> list[str]:
     least = because.get("smallest_detectable_drop")
     if least is None:
         return []
-    swings = f"Natural swings of this customer are about ±{percent(because['drift_sd'])}"
     fallen = because["ratio"] <= because["thresholds_in_force"]["ratio"]
     if fallen and 1 - because["ratio"] < least:
         # The bound is a typical one: beside a smaller fall that is reported it would be untrue.
-        return [f"{swings}."]
-    return [f"{swings}; drops under {percent(least)} would not be reported."]
+        return [words.swings(because)]
+    return [words.swings(because, f"drops under {percent(least)}")]
 
 
 def silent_line(_: str, because: Because) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
+from math import exp, log
 from typing import Any
 
 from services import wording
@@ -15,6 +16,12 @@ FEATURE = "@feature:"
 
 MASKED_SPANS = 4
 """Stretches of left-out days that a paragraph names; of more it says how many days they are."""
+
+TIMES = 1000
+"""How many times better an explanation is, above which a greater number says no more."""
+
+NOTHING_LEFT = 0.005
+"""Share of what is usual that rounds to nothing."""
 
 
 def day(iso: str) -> str:
@@ -87,18 +94,73 @@ def back(metric: str) -> str:
     return f"{usage(metric)} {verb} usual level"
 
 
+def compared(object_: str, because: Because, by: str = "") -> str:
+    """Return the sentence that sets what was observed against what is usual.
+
+    Args:
+        object_: What the alert is about.
+        because: The evidence, with `window`, `observed`, `expected`, `ratio`.
+        by: What usual is taken from, where it is not the half-year; begins with a comma.
+    """
+    window = because["window"]
+    return (
+        f"{total(object_)} {quantity(because['observed'])} in the {length(window)} days to "
+        f"{day(window['to'])}; {quantity(because['expected'])} would be usual for these "
+        f"weekdays{by} ({change(because)})."
+    )
+
+
+def lasting(because: Because) -> list[str]:
+    """Say since when a fall lasts, and how much better than a dip that explains it, where it does.
+
+    Args:
+        because: The evidence, with `ratio`, `lasting` (natural log of how many times better),
+            `since_estimate`, and the limits of both.
+    """
+    limits, lead = because["thresholds_in_force"], because["lasting"]
+    if not (because["ratio"] <= limits["ratio"] and lead >= limits["evidence_asked"]):
+        return []
+    times = f"over {TIMES:,}" if lead >= log(TIMES) else f"about {rounded(exp(lead))}"
+    return [
+        f"A lasting fall since about {day(because['since_estimate'])} explains that {times} times "
+        "better than a dip of two weeks."
+    ]
+
+
+def rounded(number: float) -> str:
+    """Return a number of two digits and noughts, for what is known no better.
+
+    >>> rounded(10_199), rounded(4_762), rounded(16.4)
+    ('10,000', '4,800', '16')
+    """
+    return quantity(float(f"{number:.2g}"))
+
+
 def change(because: Because) -> str:
     """Return by how much a ratio differs from 1, with its range where that is bounded."""
     told = signed(because["ratio"] - 1)
     low, high = because.get("ratio_interval90") or (None, None)
     if low is None or high is None:
         return told
-    return f"{told}; 90 % range {signed(low - 1)} to {signed(high - 1)}"
+    # Its lower edge may be none: what is left of next to nothing is within the range.
+    least = signed(-1) if low < NOTHING_LEFT else signed(low - 1)
+    return f"{told}; 90 % range {least} to {signed(high - 1)}"
 
 
 def signed(change: float) -> str:
     """Return a change in percent with its sign."""
     return f"{'+' if change > 0 else ''}{percent(change)}"
+
+
+def swings(because: Because, untold: str = "") -> str:
+    """Return the sentence about the customer's own ups and downs.
+
+    Args:
+        because: The evidence, with `drift_sd`.
+        untold: What would not be reported for them, if anything is said of that.
+    """
+    told = f"Natural swings of this customer are about ±{percent(because['drift_sd'])}"
+    return f"{told}; {untold} would not be reported." if untold else f"{told}."
 
 
 def features(because: Because) -> list[str]:

@@ -12,7 +12,7 @@ HOT_DAYS = 16
 """Days before the judged one in which late data are common; the hot record holds 16 to 46."""
 
 SOURCE_LIMIT = 10
-"""Sources that are remembered of one line."""
+"""Sources that are remembered of one line, the first by name: who came first must not decide."""
 
 LINE_LIMIT = 100
 """Metrics per account; a producer that makes up names must not fill the memory."""
@@ -43,7 +43,7 @@ class Line:
     """One metric's day buckets in thousandths, and its weekly swings.
 
     Attributes:
-        active: Days that ever had something in them, forgotten ones too.
+        active: Days that have something in them, forgotten ones too.
         start: First day with data ever seen; the account's history of this metric begins there.
         first: Day of `values[0]`, a block boundary.
         values: Thousandths per day.
@@ -190,7 +190,7 @@ class Buckets:
         Args:
             metric: The line.
             day: Local day.
-            amount: Thousandths, >= 0.
+            amount: Thousandths; below 0 to take back what was added to this day.
             judged: The day judged last: what is not newer is a correction.
             source: Who sent it; on days on which none of a line's sources was seen, it is masked.
         """
@@ -201,18 +201,25 @@ class Buckets:
         if not 0 <= place < len(line.values):
             self.stale.update(first for first in line.cover(day) if first < self.hot_from)
             place = day - line.first
-        total = line.values[place] + amount
-        if amount and total == amount:
-            line.active += 1
+        before = line.values[place]
+        total = before + amount
+        if not before or not total:
+            line.active += bool(total) - bool(before)
         line.values[place] = total
-        if source not in line.sources and len(line.sources) < SOURCE_LIMIT:
-            line.sources = tuple(sorted((*line.sources, source)))
+        if source not in line.sources:
+            self.feed(metric, source)
         if day < self.hot_from:
             self.stale.add(block_of(day))
         if day < line.start:
             line.start = day
         if day <= judged:
             line.revise(day, judged)
+
+    def feed(self, metric: str, source: str) -> None:
+        """Note who feeds a line that there is."""
+        line = self.lines[metric]
+        if source not in line.sources:
+            line.sources = tuple(sorted((*line.sources, source))[:SOURCE_LIMIT])
 
     def blocks(self) -> Iterator[int]:
         """Yield the first days of all blocks that some line keeps, in order."""

@@ -1,6 +1,7 @@
 """When, for the account, an entry is folded."""
 
 from collections.abc import Callable, Container
+from functools import partial
 
 import msgspec
 
@@ -40,3 +41,13 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     def add(self, metric: str, amount: int) -> None:
         """Add thousandths to the day's bucket of a metric, which `refusal` has allowed."""
         self.buckets.add(metric, self.day, amount, self.judged, self.source)
+
+    def feed(self, metric: str) -> Step | None:
+        """Return a step by which the source feeds a line that there is; None where it does already.
+
+        Also who repeats what another has told feeds the line: else the first would decide whose
+        outages mask its days.
+        """
+        if self.source in self.buckets.lines[metric].sources:
+            return None
+        return partial(self.buckets.feed, metric, self.source)

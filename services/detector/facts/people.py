@@ -114,7 +114,7 @@ class People:
         page = self._page(event.person)
         packed, new = mark(self.pages[page].get(event.person), at.day)
         if not new:
-            return None
+            return at.feed(PEOPLE)
         return at.refusal(PEOPLE, ONE) or partial(self._add, page, event.person, packed, at)
 
     def _add(self, page: int, person: str, packed: int, at: Moment) -> None:

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from schemas.envelope import Entry
 from schemas.events import AccountUpdated, ContractEnded, ContractSigned, Fields
 from services.detector.calendars import to_day
+from services.detector.facts.buckets import CORRECTION_DAYS
 from services.detector.facts.contacts import stamp_of
 from services.detector.facts.moment import Moment, Step
 
 SEATS = "@seats"
 """What a rule about seats names as its metric; it is no line of buckets."""
-TOLD_LIMIT = 16
-"""Numbers of seats that the CRM has told and that are kept, the newest."""
+TOLD_LIMIT = 40
+"""Numbers of seats that the CRM has told and that are kept, the newest: one for each of the last 28
+days, and twelve changes before them. With contracts they take 10 kB at most of the 256 kB of a hot
+record (design.md §5.7)."""
 CONTRACT_LIMIT = 50
 """Contracts that are kept, those that end last."""
 FOREVER = 10**6
@@ -46,7 +49,8 @@ class Seats(msgspec.Struct, omit_defaults=True):
     """What is known of the seats of an account, in whatever order it came.
 
     Attributes:
-        told: What the CRM told, in order of time; of equal numbers running the first and the last.
+        told: What the CRM told, in order of time and of days; of a day what was told last, of equal
+            numbers running that are older than `CORRECTION_DAYS` only the first.
         contracts: By contract.
     """
 
@@ -95,18 +99,28 @@ class Seats(msgspec.Struct, omit_defaults=True):
 
 
 def _last(contract: Contract) -> int:
+    """Return a contract's last day."""
+    if contract.ended < contract.signed:
+        # It was signed again after it had ended.
+        return contract.last
     return min(contract.last, contract.ended_on)
 
 
 def _with(known: list[Told], told: Told) -> list[Told]:
-    """Return what was told with one more, without what lies inside of equal numbers running."""
-    ordered = sorted({*known, told})
-    kept = [
-        one
-        for i, one in enumerate(ordered)
-        if i in (0, len(ordered) - 1)
-        or not ordered[i - 1].seats == one.seats == ordered[i + 1].seats
-    ]
+    """Return what was told with one more, in whatever order it came, without what says nothing.
+
+    Of days on which late data are judged again every one is kept, also where the number is that of
+    the day before: what comes late between the two must not hold beyond the second.
+    """
+    newest_first: list[Told] = []
+    for one in sorted({*known, told}, reverse=True):
+        if not newest_first or one.day < newest_first[-1].day:
+            newest_first.append(one)
+    recent = newest_first[0].day - CORRECTION_DAYS
+    kept: list[Told] = []
+    for one in reversed(newest_first):
+        if one.day > recent or not kept or one.seats != kept[-1].seats:
+            kept.append(one)
     return kept[-TOLD_LIMIT:]
 
 

@@ -1,7 +1,8 @@
 """Tickets: how many a customer opened on each local day, all of them and the urgent ones."""
 
+from bisect import insort
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 import xxhash
@@ -15,10 +16,18 @@ HIGH_PRIORITY = 2
 """The lowest urgency that counts as high: priority 1 and 2 (detection.md §5)."""
 KNOWN_DAYS = 63
 """Days for which a ticket is known again: those that `spike` reads (detection.md §5)."""
-KNOWN_LIMIT = 100
-"""Tickets that are known again, the newest; a ticket that is told twice counts once while it is."""
+KNOWN_LIMIT = 1_500
+"""Marks of tickets by which they are known again, an urgent one having two: of an account that has
+more, the tickets of the oldest day are the first that count anew if they are told again. At five
+bytes each, and some for the days, they take 8 kB at most of the 256 kB of a hot record
+(design.md §5.7). At a hundred tickets a day, one in five urgent, that is the last twelve days."""
 ONE = 1_000
 """One ticket, in thousandths."""
+
+_MARK: Final = (1 << 32) - 1
+
+Marks = dict[int, list[int]]
+"""By local day, the marks of tickets, sorted."""
 
 
 class Opened(NamedTuple):
@@ -29,43 +38,93 @@ class Opened(NamedTuple):
 
 
 class Tickets(msgspec.Struct, omit_defaults=True):
-    """The counts stand in the buckets; here is what is known again.
+    """The counts stand in the buckets; here is what is known again, `KNOWN_LIMIT` marks at most.
+
+    A mark is the low half of the xxh3-64 of the ticket's id. Of 1,500 one more has the mark of
+    another by a chance of 1 in 3 million, and would not be counted.
 
     Attributes:
-        opened: By hash of the ticket's id.
+        opened: By hash of the ticket's id, as it was kept before there were marks; taken over.
+        days: Marks by the first day that the ticket was told of.
+        urgent: Marks by the first day on which the ticket was urgent.
     """
 
     HANDLES: ClassVar[tuple[type[Fields], ...]] = (TicketOpened,)
 
     opened: dict[int, Opened] = msgspec.field(default_factory=dict)
+    days: Marks = msgspec.field(default_factory=dict)
+    urgent: Marks = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take over what an earlier layout kept."""
+        for hashed, told in self.opened.items():
+            self._put(hashed & _MARK, told)
+        self.opened = {}
 
     def fold(self, entry: Entry, at: Moment) -> Step | str | None:
         """Count a ticket on the first day it was told of; reopened or repeated it counts once."""
         event = entry.event
         assert isinstance(event, TicketOpened)
-        ticket = xxhash.xxh3_64_intdigest(event.ticket.encode())
-        known = self.opened.get(ticket)
-        # It is forgotten already, even if no other ticket came meanwhile to let it go.
-        if known is not None and known.day < at.judged - KNOWN_DAYS:
-            known = None
-        now = _merged(known, at.day, event.priority <= HIGH_PRIORITY)
+        mark, urgent = mark_of(event.ticket), event.priority <= HIGH_PRIORITY
+        known = self._known(mark, at.judged - KNOWN_DAYS)
+        now = _merged(known, at.day, urgent)
         if now == known:
-            return None
+            return partial(_feed, urgent, at)
         refused = at.refusal(TICKETS, ONE)
-        if refused is None and now.high is not None:
+        if refused is None and urgent:
             refused = at.refusal(TICKETS_HIGH, ONE)
-        return refused or partial(self._count, ticket, known, now, at)
+        return refused or partial(self._count, mark, known, now, at, urgent)
 
-    def _count(self, ticket: int, known: Opened | None, now: Opened, at: Moment) -> None:
+    def _known(self, mark: int, oldest: int) -> Opened | None:
+        """Return what is known of a ticket, unless it was told of before a day."""
+        day = _day_of(self.days, mark)
+        # It is forgotten already, even if no other ticket came meanwhile to let it go.
+        return None if day is None or day < oldest else Opened(day, _day_of(self.urgent, mark))
+
+    def _count(self, mark: int, known: Opened | None, now: Opened, at: Moment, high: bool) -> None:
+        for day in [day for day in self.days if day < at.judged - KNOWN_DAYS]:
+            for gone in tuple(self.days[day]):
+                self._drop(gone, day)
+        if known is not None:
+            self._drop(mark, known.day)
+        self._put(mark, now)
         before = known or Opened(-1, None)
         _move(TICKETS, before.day if known else None, now.day, at)
         _move(TICKETS_HIGH, before.high, now.high, at)
-        self.opened[ticket] = now
-        oldest = at.judged - KNOWN_DAYS
-        for gone in [one for one, told in self.opened.items() if told.day < oldest]:
-            del self.opened[gone]
-        if len(self.opened) > KNOWN_LIMIT:
-            del self.opened[min(self.opened, key=lambda one: (self.opened[one].day, one))]
+        _feed(high, at)
+        while _size(self.days) + _size(self.urgent) > KNOWN_LIMIT:
+            oldest = min(self.days)
+            self._drop(self.days[oldest][0], oldest)
+
+    def _put(self, mark: int, told: Opened) -> None:
+        insort(self.days.setdefault(told.day, []), mark)
+        if told.high is not None:
+            insort(self.urgent.setdefault(told.high, []), mark)
+
+    def _drop(self, mark: int, day: int) -> None:
+        _take(self.days, mark, day)
+        high = _day_of(self.urgent, mark)
+        if high is not None:
+            _take(self.urgent, mark, high)
+
+
+def mark_of(ticket: str) -> int:
+    """Return the mark by which a ticket is known again."""
+    return xxhash.xxh3_64_intdigest(ticket.encode()) & _MARK
+
+
+def _day_of(marks: Marks, mark: int) -> int | None:
+    return next((day for day, some in marks.items() if mark in some), None)
+
+
+def _take(marks: Marks, mark: int, day: int) -> None:
+    marks[day].remove(mark)
+    if not marks[day]:
+        del marks[day]
+
+
+def _size(marks: Marks) -> int:
+    return sum(map(len, marks.values()))
 
 
 def _merged(known: Opened | None, day: int, high: bool) -> Opened:
@@ -84,3 +143,10 @@ def _move(line: str, before: int | None, now: int | None, at: Moment) -> None:
     if before is not None:
         at.buckets.add(line, before, -ONE, at.judged, at.source)
     at.add(line, ONE)
+
+
+def _feed(high: bool, at: Moment) -> None:
+    for line in (TICKETS, TICKETS_HIGH) if high else (TICKETS,):
+        step = at.feed(line)
+        if step is not None:
+            step()

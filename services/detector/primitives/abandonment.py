@@ -11,7 +11,7 @@ from schemas.alerts import SEVERITIES
 from services.detector.primitives import baseline, day, fall, record
 from services.detector.primitives.arrays import pick, settled, share
 from services.detector.primitives.baseline import LAG, Baseline
-from services.detector.primitives.day import Bools, Floats, Series, Verdicts
+from services.detector.primitives.day import Floats, Found, Series, Verdicts
 
 GONE_RATIO = 0.1
 """Ratio at or below which a feature is as good as given up, and the alert high."""
@@ -86,20 +86,11 @@ class Abandonment:
             unmasked days in the last 28, or where nothing is usual. Where the total cannot be
             told, or there is none, the feature is judged by itself.
         """
-        rows, old = baseline.learned(series)
-        if not len(rows):
-            return day.untold(len(series.known), lambda row: _because(series, params, row))
-        found, size = _examine(old, params), len(series.known)
-        fires, clears, told = np.zeros((3, size), dtype=np.bool_)
-        severity = np.zeros(size, dtype=np.int8)
-        fires[rows], clears[rows], told[rows] = found.fires, found.clears, found.told
-        high, medium = SEVERITIES.index("high"), SEVERITIES.index("medium")
-        severity[rows] = np.where(found.ratio <= GONE_RATIO, high, medium)
-        return Verdicts(fires, clears, told, severity, lambda row: _because(series, params, row))
+        return baseline.judge(series, params, _examine, _because)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found(Found):
     """Statistics of a batch; `base` expects what is left to expect of the account's total."""
 
     base: Baseline
@@ -109,9 +100,6 @@ class _Found:
     alone: Floats
     lead: Floats
     asked: Floats
-    fires: Bools
-    clears: Bools
-    told: Bools
 
 
 def _examine(series: Series, params: AbandonmentParams) -> _Found:
@@ -123,12 +111,14 @@ def _examine(series: Series, params: AbandonmentParams) -> _Found:
     asked = settled(ndtri(params.probability) * base.patience)
     lead = fall.lead(base)
     told = baseline.tellable(alone) & (base.open_days[LAG] >= baseline.OPEN_DAYS)
-    fires = told & (ratio <= params.ratio) & (lead >= asked)
-    fires &= fall.still_low(base, LAG) & fall.deep_without_worst(base)
-    rows = np.flatnonzero(fires)
-    posterior = (part[rows] for part in fall.posterior(base, drift, LAG))
-    fires[rows] = fall.evidence(fall.below(1.0, *posterior)) >= asked[rows]
+    low = told & (ratio <= params.ratio) & (lead >= asked)
+    low &= fall.still_low(base, LAG) & fall.deep_without_worst(base)
+    high, medium = SEVERITIES.index("high"), SEVERITIES.index("medium")
     return _Found(
+        fires=fall.sure(low, fall.posterior(base, drift, LAG), asked),
+        clears=told & (ratio >= params.clear),
+        told=told,
+        severity=np.where(ratio <= GONE_RATIO, high, medium),
         base=base,
         drift=drift,
         own=own,
@@ -136,9 +126,6 @@ def _examine(series: Series, params: AbandonmentParams) -> _Found:
         alone=settled(alone.ratio(LAG)),
         lead=lead,
         asked=asked,
-        fires=fires,
-        clears=told & (ratio >= params.clear),
-        told=told,
     )
 
 
@@ -181,6 +168,7 @@ def _because(series: Series, params: AbandonmentParams, row: int) -> dict[str, A
         "evidence": record.plain(fall.evidence(probability)[0]),
         "lasting": record.plain(found.lead[0]),
         **record.account(base, found.drift),
+        **record.smallest_drop(base, found.drift, params.ratio),
         "masked_days": record.masked_days(series.day, one.masked[0], one.known[0], LAG),
         "since_estimate": record.since(base, fall.LASTING_DAYS),
         "thresholds_in_force": {

@@ -1,11 +1,12 @@
 """What is usual for an account: half a year of its own weekdays, noise and drift (detection.md §1).
 
-Shared by `drop` and `stop`. Arrays here lie by lag: row k is k days before the judged day, and two
-lags that agree modulo 7 are the same weekday; no calendar is needed.
+Shared by all primitives that compare with it. Arrays here lie by lag: row k is k days before the
+judged day, and two lags that agree modulo 7 are the same weekday; no calendar is needed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,17 @@ from pydantic import Field, field_validator
 from scipy.special import expm1, xlogy
 
 from services.detector.primitives.arrays import by_lag, pick, running, settled, share, total
-from services.detector.primitives.day import SWING_WEEKS, Bools, Floats, Params, Series
+from services.detector.primitives.day import (
+    SWING_WEEKS,
+    Bools,
+    Floats,
+    Found,
+    Params,
+    Series,
+    Verdicts,
+    spread,
+    untold,
+)
 
 LAG = 28
 """Days between the judged day and the end of the baseline: the judged window itself."""
@@ -33,7 +44,12 @@ LOW_VOLUME = 8.0
 """Expected count in 28 days below which the page says "too little volume" (detection.md §1)."""
 UNSEEABLE = 0.6
 """Smallest detectable drop above which the page says the same (detection.md §1)."""
+SEEN_FROM = 2.9
+"""Standard deviations from which a change can be seen (detection.md §1)."""
+DROP_RATIO = 0.85
+"""Ratio up to which a fall is told at all, unless a rule says otherwise (detection.md §1.6)."""
 
+_Params = TypeVar("_Params", bound=Params)
 _METRIC_FLAGS = ("@meaningful", "@core", "@high_value", "@people")
 
 
@@ -112,6 +128,28 @@ def learned(series: Series) -> tuple[NDArray[np.intp], Series]:
         found = rows, series if len(rows) == len(series.known) else pick(series, rows)
         series.memo["learned"] = found
     return found
+
+
+def judge(
+    series: Series,
+    params: _Params,
+    examine: Callable[[Series, _Params], Found],
+    because: Callable[[Series, _Params, int], dict[str, Any]],
+) -> Verdicts:
+    """Return the verdicts of a primitive that needs a baseline.
+
+    Args:
+        series: Any number of accounts.
+        params: Bounds in force.
+        examine: Looks at the accounts that have been known for long enough, at least one.
+        because: Says why, of any row of `series`; see `Verdicts`.
+    """
+    size, (rows, old) = len(series.known), learned(series)
+
+    def why(row: int) -> dict[str, Any]:
+        return because(series, params, row)
+
+    return spread(examine(old, params), rows, size, why) if len(rows) else untold(size, why)
 
 
 def measure(series: Series) -> Baseline:
@@ -220,9 +258,27 @@ def drift(swings: Floats) -> Floats:
 
 def detectable(base: Baseline, drift_variance: Floats) -> Floats:
     """Return the smallest drop that the formula would see, (accounts,), 0..1 (detection.md §1)."""
-    v = base.variance(base.observed[LAG], base.cap * base.total)
+    return visible(base.variance(base.observed[LAG], base.cap * base.total) + drift_variance)
+
+
+def visible(variance: Floats) -> Floats:
+    """Return the smallest fall that a variance in log scale lets see, 0..1 (detection.md §1)."""
     # expm1 from scipy for the reason of xlogy above
-    return cast(Floats, -expm1(-2.9 * np.sqrt(v + drift_variance)))
+    return cast(Floats, -expm1(-SEEN_FROM * np.sqrt(variance)))
+
+
+def smallest_fall(base: Baseline, drift_variance: Floats, ratio: float) -> Floats:
+    """Return the smallest fall that a rule tells: what can be seen, and what it asks for.
+
+    Args:
+        base: From `measure`.
+        drift_variance: Shape (accounts,); tau^2 of §1.4.
+        ratio: Highest observed / expected that fires, 0..1.
+
+    Returns:
+        Shape (accounts,); share of what is usual, 0..1.
+    """
+    return np.maximum(1 - ratio, detectable(base, drift_variance))
 
 
 def tellable(base: Baseline) -> Bools:
@@ -275,6 +331,7 @@ def smallest_drops(series: Series) -> NDArray[np.int64]:
     rows, old = learned(series)
     if len(rows):
         base = measure(old)
-        percent = np.ceil(100 * settled(detectable(base, drift(old.swings)))).astype(np.int64)
+        least = smallest_fall(base, drift(old.swings), DROP_RATIO)
+        percent = np.ceil(settled(100 * least)).astype(np.int64)
         result[rows] = np.where(tellable(base), percent, 0)
     return result

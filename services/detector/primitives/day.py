@@ -21,6 +21,11 @@ class Params(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @property
+    def selector(self) -> str:
+        """What it looks at, its `metric`; empty of a condition over no series."""
+        return str(getattr(self, "metric", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -74,6 +79,57 @@ class Verdicts:
     severity: NDArray[np.int8]
     because: Callable[[int], dict[str, Any]]
     ratio: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a primitive finds of the accounts that it looks at: `Verdicts` of them alone.
+
+    Each primitive adds its statistics. All but `ratio_28` have the shape (accounts looked at,).
+
+    Args:
+        fires: The condition holds on the judged day.
+        clears: The clear condition holds on the judged day.
+        told: False where the data cannot tell.
+        severity: Index into `schemas.alerts.SEVERITIES` where `fires`.
+        ratio_28: `Verdicts.ratio` of them; None of a primitive that does not compare them.
+    """
+
+    fires: Bools
+    clears: Bools
+    told: Bools
+    severity: Ints
+    ratio_28: Floats | None = None
+
+
+def spread(
+    found: Found,
+    rows: NDArray[np.intp],
+    accounts: int,
+    because: Callable[[int], dict[str, Any]],
+) -> Verdicts:
+    """Return what was found of some accounts as verdicts of all; the others are told nothing.
+
+    Args:
+        found: Of the accounts looked at.
+        rows: Which of all they are, in that order.
+        accounts: How many there are in all.
+        because: See `Verdicts`.
+    """
+
+    def over_all(column: NDArray[Any], else_: Any) -> NDArray[Any]:
+        result = np.full(accounts, else_)
+        result[rows] = column
+        return result
+
+    return Verdicts(
+        fires=over_all(found.fires, False),
+        clears=over_all(found.clears, False),
+        told=over_all(found.told, False),
+        severity=over_all(found.severity, np.int8(0)),
+        because=because,
+        ratio=None if found.ratio_28 is None else over_all(found.ratio_28, np.nan),
+    )
 
 
 def untold(accounts: int, because: Callable[[int], dict[str, Any]]) -> Verdicts:

@@ -6,11 +6,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from schemas.alerts import SEVERITIES
 from services.detector.primitives import baseline, day, fall, record
 from services.detector.primitives.arrays import pick, settled
-from services.detector.primitives.baseline import LAG, Baseline
-from services.detector.primitives.day import Bools, Floats, Ints, Series, Verdicts
+from services.detector.primitives.baseline import DROP_RATIO, LAG, Baseline
+from services.detector.primitives.day import Bools, Floats, Found, Series, Verdicts
 
 WINDOWS = (28, 21)
 """Days of the two windows that may hit (detection.md §1.6); evidence names the first that does."""
@@ -33,7 +32,7 @@ class DropParams(baseline.MetricParams):
         detection.md §1; signals.md B11.
     """
 
-    ratio: float = Field(0.85, gt=0, lt=1)
+    ratio: float = Field(DROP_RATIO, gt=0, lt=1)
     evidence: float = Field(2.75, gt=0, le=10)
     clear: float = Field(0.92, gt=0, le=1)
 
@@ -86,25 +85,7 @@ class Drop:
             Verdicts; not told with fewer than 112 known or 28 open baseline days, fewer than 14
             unmasked days in the last 28, or where nothing is usual.
         """
-        rows, old = baseline.learned(series)
-        if not len(rows):
-            return day.untold(len(series.known), lambda row: _because(series, params, row))
-        # Rules of other metrics often ask the same of the same accounts.
-        key = f"drop {params.ratio} {params.evidence} {params.clear}"
-        found: _Found | None = old.memo.get(key)
-        if found is None:
-            found = old.memo[key] = _examine(old, params)
-        fires, clears, told = np.zeros((3, len(series.known)), dtype=np.bool_)
-        severity = np.zeros(len(series.known), dtype=np.int8)
-        fires[rows] = found.told & found.hits.any(axis=0) & found.lasts
-        clears[rows] = found.told & (found.ratio >= params.clear)
-        told[rows] = found.told
-        severity[rows] = _severity(found.ratio)
-        ratio = np.full(len(series.known), np.nan)
-        ratio[rows] = found.ratio
-        return Verdicts(
-            fires, clears, told, severity, lambda row: _because(series, params, row), ratio
-        )
+        return baseline.judge(series, params, _examine, _because)
 
 
 def weekly_swing(series: Series) -> Floats:
@@ -123,33 +104,42 @@ def weekly_swing(series: Series) -> Floats:
     return swings
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Statistics of a batch; `hits` is (windows, accounts), `lead` Lambda, `lasts` steps 7, 8."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found(Found):
+    """Statistics of a batch; `hits` is (windows, accounts), `lead` Lambda of step 8."""
 
     base: Baseline
     drift: Floats
-    ratio: Floats
-    told: Bools
     hits: Bools
     lead: Floats
-    lasts: Bools
 
 
 def _examine(series: Series, params: DropParams) -> _Found:
     """Return steps 1 to 9 for accounts that have a baseline."""
-    base = baseline.measure(series)
-    drift = baseline.drift(series.swings)
+    # Rules of other metrics often ask the same of the same accounts.
+    key = f"drop {params.ratio} {params.evidence} {params.clear}"
+    known: _Found | None = series.memo.get(key)
+    if known is None:
+        known = series.memo[key] = _examined(series, params)
+    return known
+
+
+def _examined(series: Series, params: DropParams) -> _Found:
+    base, drift = baseline.measure(series), baseline.drift(series.swings)
     hits = np.stack([_hits(base, drift, days, params) for days in WINDOWS])
-    lead = fall.lead(base)
+    lead, ratio = fall.lead(base), settled(base.ratio(LAG))
+    told = baseline.tellable(base) & (base.open_days[LAG] >= baseline.OPEN_DAYS)
+    lasts = fall.deep_without_worst(base) & (lead >= _bar(base, params))
     return _Found(
+        fires=told & hits.any(axis=0) & lasts,
+        clears=told & (ratio >= params.clear),
+        told=told,
+        severity=fall.severity(ratio, CRITICAL_RATIO, HIGH_RATIO),
+        ratio_28=ratio,
         base=base,
         drift=drift,
-        ratio=settled(base.ratio(LAG)),
-        told=baseline.tellable(base) & (base.open_days[LAG] >= baseline.OPEN_DAYS),
         hits=hits,
         lead=lead,
-        lasts=fall.deep_without_worst(base) & (lead >= _bar(base, params)),
     )
 
 
@@ -160,17 +150,8 @@ def _bar(base: Baseline, params: DropParams) -> Floats:
 
 def _hits(base: Baseline, drift: Floats, days: int, params: DropParams) -> Bools:
     """Return where the window of so many days hits (step 6)."""
-    result = (settled(base.ratio(days)) <= params.ratio) & fall.still_low(base, days)
-    rows = np.flatnonzero(result)
-    a, b, odds = (part[rows] for part in fall.posterior(base, drift, days))
-    result[rows] = fall.evidence(fall.below(1.0, a, b, odds)) >= _bar(base, params)[rows]
-    return result
-
-
-def _severity(ratio: Floats) -> Ints:
-    """Return indices into `SEVERITIES` by depth."""
-    medium, high, critical = (SEVERITIES.index(name) for name in ("medium", "high", "critical"))
-    return np.where(ratio <= CRITICAL_RATIO, critical, np.where(ratio <= HIGH_RATIO, high, medium))
+    low = (settled(base.ratio(days)) <= params.ratio) & fall.still_low(base, days)
+    return fall.sure(low, fall.posterior(base, drift, days), _bar(base, params))
 
 
 def _because(series: Series, params: DropParams, row: int) -> dict[str, Any]:
@@ -186,12 +167,13 @@ def _because(series: Series, params: DropParams, row: int) -> dict[str, Any]:
         "observed": record.plain(base.observed[days, 0]),
         "expected": record.plain(base.expected[days, 0]),
         "ratio": record.plain(base.ratio(days)[0]),
-        "ratio_28": record.plain(found.ratio[0]),
+        "ratio_28": record.plain(settled(base.ratio(LAG))[0]),
         "ratio_interval90": record.interval90(a, b, odds),
         "probability": record.plain(probability[0]),
         "evidence": record.plain(fall.evidence(probability)[0]),
         "lasting": record.plain(found.lead[0]),
         **record.account(base, found.drift),
+        **record.smallest_drop(base, found.drift, params.ratio),
         "masked_days": record.masked_days(series.day, one.masked[0], one.known[0], days),
         "since_estimate": record.since(base, fall.LASTING_DAYS),
         "thresholds_in_force": {

@@ -11,7 +11,7 @@ from schemas.alerts import SEVERITIES
 from services.detector.primitives import baseline, day, fall, record
 from services.detector.primitives.arrays import pick, settled, share
 from services.detector.primitives.baseline import LAG, Baseline
-from services.detector.primitives.day import Bools, Floats, Series, Verdicts
+from services.detector.primitives.day import Bools, Floats, Found, Series, Verdicts
 
 FORTNIGHT = 14
 
@@ -84,26 +84,16 @@ class Expansion:
             Verdicts, always low: nothing is at risk; not told with fewer than 112 known or 28 open
             baseline days, fewer than 14 unmasked days in the last 28, or where nothing is usual.
         """
-        rows, old = baseline.learned(series)
-        if not len(rows):
-            return day.untold(len(series.known), lambda row: _because(series, params, row))
-        found, size = _examine(old, params), len(series.known)
-        fires, clears, told = np.zeros((3, size), dtype=np.bool_)
-        fires[rows], clears[rows], told[rows] = found.fires, found.clears, found.told
-        severity = np.where(fires, SEVERITIES.index("low"), 0).astype(np.int8)
-        return Verdicts(fires, clears, told, severity, lambda row: _because(series, params, row))
+        return baseline.judge(series, params, _examine, _because)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found(Found):
     """Statistics of a batch; `base` is without the cap."""
 
     base: Baseline
     drift: Floats
     ratio: Floats
-    fires: Bools
-    clears: Bools
-    told: Bools
 
 
 def _examine(series: Series, params: ExpansionParams) -> _Found:
@@ -117,8 +107,15 @@ def _examine(series: Series, params: ExpansionParams) -> _Found:
     rows = np.flatnonzero(fires)
     posterior = (part[rows] for part in fall.posterior(base, drift, LAG))
     fires[rows] = _probability(*posterior) >= params.probability
-    clears = told & (ratio < params.clear)
-    return _Found(base=base, drift=drift, ratio=ratio, fires=fires, clears=clears, told=told)
+    return _Found(
+        fires=fires,
+        clears=told & (ratio < params.clear),
+        told=told,
+        severity=np.full(len(told), SEVERITIES.index("low")),
+        base=base,
+        drift=drift,
+        ratio=ratio,
+    )
 
 
 def _probability(a: Floats, b: Floats, odds: Floats) -> Floats:
@@ -143,9 +140,8 @@ def _because(series: Series, params: ExpansionParams, row: int) -> dict[str, Any
     found = _examine(one, params)
     base = found.base
     posterior = fall.posterior(base, found.drift, LAG)
-    about = record.account(base, found.drift)
     noise = base.variance(base.observed[LAG], base.total)
-    del about["smallest_detectable_drop"]
+    seen = expm1(baseline.SEEN_FROM * np.sqrt(noise + found.drift))[0]
     return {
         "window": record.span(series.day - LAG + 1, series.day, base.open_days[LAG, 0]),
         "observed": record.plain(base.observed[LAG, 0]),
@@ -158,8 +154,8 @@ def _because(series: Series, params: ExpansionParams, row: int) -> dict[str, Any
         ),
         "ratio_last_fortnight": record.plain(base.ratio(FORTNIGHT)[0]),
         "ratio_last_week": record.plain(base.ratio(7)[0]),
-        **about,
-        "smallest_detectable_rise": record.plain(expm1(2.9 * np.sqrt(noise + found.drift))[0]),
+        **record.account(base, found.drift),
+        "smallest_detectable_rise": record.plain(max(params.ratio - 1, seen)),
         "masked_days": record.masked_days(series.day, one.masked[0], one.known[0], LAG),
         "thresholds_in_force": params.model_dump(exclude={"metric"}),
     }

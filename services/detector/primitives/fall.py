@@ -1,13 +1,14 @@
-"""How sure a fall is, and whether it lasts: steps 6 to 8 of detection.md §1."""
+"""How deep and how sure a fall is, and whether it lasts: steps 6 to 8 of detection.md §1."""
 
 from typing import cast
 
 import numpy as np
 from scipy.special import betainc, ndtri
 
+from schemas.alerts import SEVERITIES
 from services.detector.primitives.arrays import settled, share
 from services.detector.primitives.baseline import LAG, Baseline
-from services.detector.primitives.day import Bools, Floats
+from services.detector.primitives.day import Bools, Floats, Ints
 
 DIP_DAYS = 14
 """Length of the dip that a lasting fall must beat (detection.md §1.8)."""
@@ -19,7 +20,26 @@ OTHER_WEEKS_SHARE = 0.7
 """Share of the depth that must remain without the deepest week (detection.md §1.7)."""
 
 
-def posterior(base: Baseline, drift_variance: Floats, days: int) -> tuple[Floats, Floats, Floats]:
+Posterior = tuple[Floats, Floats, Floats]
+"""a and b of a beta-prime distribution of a true ratio, and the odds at ratio 1."""
+
+
+def severity(ratio: Floats, critical: float, high: float) -> Ints:
+    """Return how bad falls are by their depth.
+
+    Args:
+        ratio: Shape (accounts,); observed / expected.
+        critical: Ratio up to which a fall is critical.
+        high: Ratio up to which it is high; else it is medium.
+
+    Returns:
+        Shape (accounts,); indices into `SEVERITIES`.
+    """
+    worst, bad, else_ = (SEVERITIES.index(name) for name in ("critical", "high", "medium"))
+    return np.where(ratio <= critical, worst, np.where(ratio <= high, bad, else_))
+
+
+def posterior(base: Baseline, drift_variance: Floats, days: int) -> Posterior:
     """Return what is known of the true ratio of a window (detection.md §1.6).
 
     Args:
@@ -30,11 +50,26 @@ def posterior(base: Baseline, drift_variance: Floats, days: int) -> tuple[Floats
     Returns:
         a and b of its beta-prime distribution and the odds E/B at ratio 1, each (accounts,).
     """
-    observed, before = base.observed[days], base.cap * base.total
+    counts = base.observed[days], base.cap * base.total
+    return posterior_of(base, drift_variance, *counts, base.expected[days])
+
+
+def posterior_of(
+    base: Baseline, drift_variance: Floats, observed: Floats, before: Floats, expected: Floats
+) -> Posterior:
+    """Return what is known of the true ratio of two counts, each (accounts,); see `posterior`.
+
+    Args:
+        base: From `measure`; its dispersion is that of both.
+        drift_variance: tau^2 of §1.4.
+        observed: The count that is judged.
+        before: The count that says what is usual.
+        expected: What is usual of the first.
+    """
     noise = base.variance(observed, before)
     weight = noise / (noise + drift_variance)
     a, b = (weight * (count / base.dispersion + 0.5) for count in (observed, before))
-    return a, b, share(base.expected[days], before)
+    return a, b, share(expected, before)
 
 
 def below(ratio: float, a: Floats, b: Floats, odds: Floats) -> Floats:
@@ -45,6 +80,20 @@ def below(ratio: float, a: Floats, b: Floats, odds: Floats) -> Floats:
 def evidence(probability: Floats) -> Floats:
     """Return a probability in standard deviations, within +-7."""
     return settled(ndtri(np.clip(probability, 1e-12, 1 - 1e-12)))
+
+
+def sure(maybe: Bools, known: Posterior, asked: Floats) -> Bools:
+    """Return where a fall is as sure as asked, among those that may be one.
+
+    Args:
+        maybe: Shape (accounts,); only there it is computed.
+        known: Of the true ratio.
+        asked: Shape (accounts,); standard deviations.
+    """
+    result, rows = maybe.copy(), np.flatnonzero(maybe)
+    probability = below(1.0, *(part[rows] for part in known))
+    result[rows] = evidence(probability) >= asked[rows]
+    return result
 
 
 def still_low(base: Baseline, days: int) -> Bools:

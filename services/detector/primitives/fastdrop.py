@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from schemas.alerts import SEVERITIES
 from services.detector.primitives import baseline, day, fall, record, weekly
 from services.detector.primitives.arrays import pick, settled, share, total
 from services.detector.primitives.baseline import Baseline
-from services.detector.primitives.day import Bools, Floats, Ints, Series, Verdicts
+from services.detector.primitives.day import Floats, Found, Series, Verdicts
+from services.detector.primitives.fall import Posterior
 from services.detector.primitives.weekly import Weeks
 
 BEFORE_WEEKS = 8
@@ -82,19 +82,11 @@ class FastDrop:
             open days in the last week, fewer than five weeks before it that count, or where
             nothing is usual in them.
         """
-        rows, old = baseline.learned(series)
-        if not len(rows):
-            return day.untold(len(series.known), lambda row: _because(series, params, row))
-        found, size = _examine(old, params), len(series.known)
-        fires, clears, told = np.zeros((3, size), dtype=np.bool_)
-        severity = np.zeros(size, dtype=np.int8)
-        fires[rows], clears[rows], told[rows] = found.fires, found.clears, found.told
-        severity[rows] = _severity(found.ratio)
-        return Verdicts(fires, clears, told, severity, lambda row: _because(series, params, row))
+        return baseline.judge(series, params, _examine, _because)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found(Found):
     """Statistics of a batch; `level` is the median of weeks 2 to 9, over what is usual.
 
     `posterior` is that of the true ratio: a and b of its beta-prime distribution, and the odds.
@@ -106,11 +98,7 @@ class _Found:
     level: Floats
     expected: Floats
     ratio: Floats
-    noise: Floats
-    posterior: tuple[Floats, Floats, Floats]
-    fires: Bools
-    clears: Bools
-    told: Bools
+    posterior: Posterior
 
 
 def _examine(series: Series, params: FastDropParams) -> _Found:
@@ -120,37 +108,29 @@ def _examine(series: Series, params: FastDropParams) -> _Found:
     drift = baseline.drift(series.swings)
     level = weekly.median(weeks.level[1:])
     observed, expected = weeks.observed[0], weeks.expected[0] * level
-    behind = MEDIAN_SHARE * total(np.where(weeks.used[1:], weeks.observed[1:], 0.0))
-    noise = base.variance(observed, behind)
     ratio = settled(share(observed, expected))
     many = np.count_nonzero(weeks.used[1:], axis=0)
     told = baseline.tellable(base) & weeks.used[0] & (many >= LEAST_WEEKS) & (level > 0)
-    weight = noise / (noise + drift)
-    a, b = (weight * (count / base.dispersion + 0.5) for count in (observed, behind))
-    odds = share(expected, behind)
-    fires = told & (ratio <= settled(np.asarray(1 - params.fall)))
-    rows = np.flatnonzero(fires)
-    sure = fall.evidence(fall.below(1.0, a[rows], b[rows], odds[rows]))
-    fires[rows] = sure >= settled(params.evidence * base.patience[rows])
+    low = told & (ratio <= settled(np.asarray(1 - params.fall)))
+    posterior = fall.posterior_of(base, drift, observed, _behind(weeks), expected)
     return _Found(
+        fires=fall.sure(low, posterior, settled(params.evidence * base.patience)),
+        clears=told & (ratio > settled(np.asarray(1 - params.fall / 2))),
+        told=told,
+        severity=fall.severity(ratio, CRITICAL_RATIO, HIGH_RATIO),
         base=base,
         weeks=weeks,
         drift=drift,
         level=level,
         expected=expected,
         ratio=ratio,
-        noise=noise,
-        posterior=(a, b, odds),
-        fires=fires,
-        clears=told & (ratio > settled(np.asarray(1 - params.fall / 2))),
-        told=told,
+        posterior=posterior,
     )
 
 
-def _severity(ratio: Floats) -> Ints:
-    """Return indices into `SEVERITIES` by depth."""
-    medium, high, critical = (SEVERITIES.index(name) for name in ("medium", "high", "critical"))
-    return np.where(ratio <= CRITICAL_RATIO, critical, np.where(ratio <= HIGH_RATIO, high, medium))
+def _behind(weeks: Weeks) -> Floats:
+    """Return how much of the count of the weeks before stands behind their median, (accounts,)."""
+    return MEDIAN_SHARE * total(np.where(weeks.used[1:], weeks.observed[1:], 0.0))
 
 
 def _because(series: Series, params: FastDropParams, row: int) -> dict[str, Any]:
@@ -158,10 +138,10 @@ def _because(series: Series, params: FastDropParams, row: int) -> dict[str, Any]
     one = pick(series, np.array([row]))
     found = _examine(one, params)
     base, weeks = found.base, found.weeks
-    seen = float(-np.expm1(-2.9 * np.sqrt(found.noise[0] + found.drift[0])))
+    noise = base.variance(weeks.observed[0], _behind(weeks))
+    visible = baseline.visible(noise + found.drift)[0]
     many = np.count_nonzero(weeks.used[1:, 0])
     probability = fall.below(1.0, *found.posterior)
-    since = record.since(base, range(1, 15))
     return {
         "window": record.span(series.day - 6, series.day, base.open_days[7, 0]),
         "before": record.span(series.day - 7 * (1 + BEFORE_WEEKS) + 1, series.day - 7, 7 * many),
@@ -175,14 +155,19 @@ def _because(series: Series, params: FastDropParams, row: int) -> dict[str, Any]
         "week_levels": [record.plain(level) for level in weeks.level[::-1, 0]],
         "median_level": record.plain(found.level[0]),
         **record.account(base, found.drift),
-        "smallest_detectable_drop": record.plain(max(params.fall, seen)),
+        "smallest_detectable_drop": record.plain(max(params.fall, visible)),
         "masked_days": record.masked_days(series.day, one.masked[0], one.known[0], 7),
-        "since_estimate": since,
-        "lead_days": LEAD_DAYS,
-        "lead_days_left": LEAD_DAYS - (series.day - record.day_of(since)),
+        **_lead(base),
         "thresholds_in_force": {
             **params.model_dump(exclude={"metric"}),
             "evidence_asked": record.plain(params.evidence * base.patience[0]),
             "clear": record.plain(1 - params.fall / 2),
         },
     }
+
+
+def _lead(base: Baseline) -> dict[str, Any]:
+    """Return since when one account has been low, and the days from then to its cancellation."""
+    since = record.since(base, range(1, 15))
+    gone = base.day - record.day_of(since)
+    return {"since_estimate": since, "lead_days": LEAD_DAYS, "lead_days_left": LEAD_DAYS - gone}

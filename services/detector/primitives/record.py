@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import betaincinv
 
-from services.detector.primitives.baseline import LAG, WEEKS, Baseline, detectable
+from services.detector.primitives.baseline import LAG, WEEKS, Baseline, smallest_fall
 from services.detector.primitives.day import Bools, Floats
 from services.detector.primitives.fall import gain
 
@@ -79,10 +79,21 @@ def account(base: Baseline, drift_variance: Floats) -> dict[str, Any]:
         "baseline": span(last - reach + 1, last, base.days[0]),
         "dispersion": plain(base.dispersion[0]),
         "drift_sd": plain(np.sqrt(drift_variance[0])),
-        "smallest_detectable_drop": plain(detectable(base, drift_variance)[0]),
         "usual_week": _usual_week(base),
         "weekly": [_week(base, weeks_ago) for weeks_ago in range(7, -1, -1)],
     }
+
+
+def smallest_drop(base: Baseline, drift_variance: Floats, ratio: float) -> dict[str, Any]:
+    """Return the smallest fall that a rule would have told of the account.
+
+    Args:
+        base: The baseline of one account.
+        drift_variance: Shape (1,); tau^2 of detection.md §1.4.
+        ratio: Highest observed / expected that fires.
+    """
+    least = smallest_fall(base, drift_variance, ratio)[0]
+    return {"smallest_detectable_drop": plain(least)}
 
 
 def since(base: Baseline, ages: Sequence[int]) -> str:

@@ -1,7 +1,7 @@
 """`slowdrift`: usage has been sinking for a whole quarter (signals.md, primitives and B28)."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from pydantic import Field
@@ -10,7 +10,7 @@ from schemas.alerts import SEVERITIES
 from services.detector.primitives import baseline, day, record, weekly
 from services.detector.primitives.arrays import pick, settled, share, total
 from services.detector.primitives.baseline import LAG, Baseline
-from services.detector.primitives.day import Bools, Floats, Series, Verdicts
+from services.detector.primitives.day import Floats, Found, Series, Verdicts
 from services.detector.primitives.weekly import Weeks
 
 WEEKS = 13
@@ -87,20 +87,11 @@ class SlowDrift:
             unmasked days in the last 28, fewer than ten weeks that count, or where nothing is
             usual. It clears while the slope is not negative: the rule says for how many days.
         """
-        rows, old = baseline.learned(series)
-        if not len(rows):
-            return day.untold(len(series.known), lambda row: _because(series, params, row))
-        found, size = _examine(old, params), len(series.known)
-        fires, clears, told = np.zeros((3, size), dtype=np.bool_)
-        severity = np.zeros(size, dtype=np.int8)
-        fires[rows], clears[rows], told[rows] = found.fires, found.clears, found.told
-        high, medium = SEVERITIES.index("high"), SEVERITIES.index("medium")
-        severity[rows] = np.where(found.fall >= HIGH_FALL, high, medium)
-        return Verdicts(fires, clears, told, severity, lambda row: _because(series, params, row))
+        return baseline.judge(series, params, _examine, _because)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found(Found):
     """Statistics of a batch; slope and ends are levels, in what is usual, per week."""
 
     base: Baseline
@@ -112,9 +103,6 @@ class _Found:
     fall: Floats
     sunk: Floats
     spread: Floats
-    fires: Bools
-    clears: Bools
-    told: Bools
 
 
 def _examine(series: Series, params: SlowDriftParams) -> _Found:
@@ -124,16 +112,18 @@ def _examine(series: Series, params: SlowDriftParams) -> _Found:
     drift = baseline.drift(series.swings)
     slope, first, last = _line(weeks.level)
     fell = settled(np.clip(1 - share(last, first), -1.0, 1.0))
-    many = np.count_nonzero(weeks.used, axis=0)
-    weekly_mean = total(np.where(weeks.used, weeks.observed, 0.0)) / np.maximum(many, 1)
-    noise = base.dispersion / (weekly_mean + 0.5 * base.dispersion)
-    spread = np.sqrt(ENDS_VARIANCE * noise + ENDS * drift)
+    many, spread = np.count_nonzero(weeks.used, axis=0), _spread(base, weeks, drift)
     middle = first + slope * ((WEEKS - 1) / 2)
     sunk = settled(share(-slope * (WEEKS - 1), middle))
     sure = sunk >= settled(params.evidence * base.patience * spread)
     enough = (many >= LEAST_WEEKS) & (base.open_days[LAG] >= baseline.OPEN_DAYS)
     told = baseline.tellable(base) & enough & (first > 0)
+    high, medium = SEVERITIES.index("high"), SEVERITIES.index("medium")
     return _Found(
+        fires=told & (slope < 0) & (fell >= params.fall) & sure,
+        clears=told & (slope >= 0),
+        told=told,
+        severity=np.where(fell >= HIGH_FALL, high, medium),
         base=base,
         weeks=weeks,
         drift=drift,
@@ -143,10 +133,15 @@ def _examine(series: Series, params: SlowDriftParams) -> _Found:
         fall=fell,
         sunk=sunk,
         spread=spread,
-        fires=told & (slope < 0) & (fell >= params.fall) & sure,
-        clears=told & (slope >= 0),
-        told=told,
     )
+
+
+def _spread(base: Baseline, weeks: Weeks, drift: Floats) -> Floats:
+    """Return the standard deviation of the fitted change in log scale, (accounts,)."""
+    many = np.maximum(np.count_nonzero(weeks.used, axis=0), 1)
+    mean = total(np.where(weeks.used, weeks.observed, 0.0)) / many
+    noise = base.dispersion / (mean + 0.5 * base.dispersion)
+    return cast(Floats, np.sqrt(ENDS_VARIANCE * noise + ENDS * drift))
 
 
 def _line(level: Floats) -> tuple[Floats, Floats, Floats]:
@@ -166,17 +161,13 @@ def _because(series: Series, params: SlowDriftParams, row: int) -> dict[str, Any
     base, weeks = found.base, found.weeks
     # What the line must lose of its middle, as a share of its first end.
     asked = params.evidence * base.patience[0] * found.spread[0]
-    seen = min(1.0, asked / (1 + asked / 2))
-    days, masked = 7 * WEEKS, one.masked[0]
-    left_out = record.masked_days(series.day, masked, one.known[0], days)
-    whole = weeks.expected[:, 0] / np.where(weeks.used[:, 0], 1, np.nan)
+    visible = min(1.0, asked / (1 + asked / 2))
+    days = 7 * WEEKS
+    left_out = record.masked_days(series.day, one.masked[0], one.known[0], days)
     return {
         "window": record.span(series.day - days + 1, series.day, days - len(left_out)),
         "slope": record.plain(found.slope[0]),
-        "weeks": [
-            {"observed": record.plain(seen), "expected": record.plain(usual)}
-            for seen, usual in zip(weeks.observed[::-1, 0], whole[::-1], strict=True)
-        ],
+        "weeks": _weeks(weeks),
         "weeks_used": int(np.count_nonzero(weeks.used[:, 0])),
         "first_level": record.plain(found.first[0]),
         "last_level": record.plain(found.last[0]),
@@ -184,10 +175,19 @@ def _because(series: Series, params: SlowDriftParams, row: int) -> dict[str, Any
         "evidence": record.plain(share(found.sunk, found.spread)[0]),
         "spread": record.plain(found.spread[0]),
         **record.account(base, found.drift),
-        "smallest_detectable_drop": record.plain(max(params.fall, seen)),
+        "smallest_detectable_drop": record.plain(max(params.fall, visible)),
         "masked_days": left_out,
         "thresholds_in_force": {
             **params.model_dump(exclude={"metric"}),
             "evidence_asked": record.plain(params.evidence * base.patience[0]),
         },
     }
+
+
+def _weeks(weeks: Weeks) -> list[dict[str, float | None]]:
+    """Return the weeks of one account, oldest first; one that does not count has nothing usual."""
+    usual = np.where(weeks.used[:, 0], weeks.expected[:, 0], np.nan)
+    return [
+        {"observed": record.plain(observed), "expected": record.plain(expected)}
+        for observed, expected in zip(weeks.observed[::-1, 0], usual[::-1], strict=True)
+    ]

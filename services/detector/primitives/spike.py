@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from scipy.special import betainc
 
 from schemas.alerts import SEVERITIES
-from services.detector.primitives import day, record
+from services.detector.primitives import day, record, weekly
 from services.detector.primitives.arrays import by_lag, pick, settled, share, total
 from services.detector.primitives.day import Bools, Floats, Series, Verdicts
 
@@ -226,11 +226,7 @@ def _stands_out(found: _Found, count: Floats, days: Floats, params: SpikeParams)
 
 def _calm(found: _Found) -> Floats:
     """Return the greatest count at which a spike is over, (accounts,)."""
-    ordered = np.sort(found.count.weeks, axis=0)  # NaN last
-    k = (~np.isnan(ordered)).sum(axis=0)
-    rows = np.arange(ordered.shape[1])
-    low, high = ordered[np.maximum(k - 1, 0) // 2, rows], ordered[k // 2 % WEEKS, rows]
-    median = np.where(k > 0, (low + high) / 2, 0.0)
+    median = np.nan_to_num(weekly.median(found.count.weeks))
     return cast(Floats, np.maximum(CLEAR_COUNT, CLEAR_RATIO * median))
 
 

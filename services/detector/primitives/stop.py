@@ -10,7 +10,7 @@ from schemas.alerts import SEVERITIES
 from services.detector.primitives import baseline, day, fall, record
 from services.detector.primitives.arrays import pick, settled, share, total
 from services.detector.primitives.baseline import LAG, Baseline
-from services.detector.primitives.day import Bools, Floats, Series, Verdicts
+from services.detector.primitives.day import Floats, Found, Series, Verdicts
 
 JUDGED_DAYS = 7
 """Unmasked days that are judged (detection.md §2)."""
@@ -75,22 +75,11 @@ class Stop:
             open baseline days, fewer than 7 unmasked days in the last 28, or where nothing is
             usual. An account clears only with 14 unmasked days in the last 28, as in `drop`.
         """
-        rows, old = baseline.learned(series)
-        if not len(rows):
-            return day.untold(len(series.known), lambda row: _because(series, params, row))
-        found, size = _examine(old, params), len(series.known)
-        fires, clears, told = np.zeros((3, size), dtype=np.bool_)
-        fires[rows], clears[rows], told[rows] = found.fires, found.clears, found.told
-        severity = np.where(fires, SEVERITIES.index("critical"), 0).astype(np.int8)
-        ratio = np.full(size, np.nan)
-        ratio[rows] = settled(found.base.ratio(LAG))
-        return Verdicts(
-            fires, clears, told, severity, lambda row: _because(series, params, row), ratio
-        )
+        return baseline.judge(series, params, _examine, _because)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found(Found):
     """Statistics of a batch; `span` is the lag of the oldest judged day, `odds` is E/B."""
 
     base: Baseline
@@ -101,9 +90,6 @@ class _Found:
     b: Floats
     odds: Floats
     probability: Floats
-    fires: Bools
-    clears: Bools
-    told: Bools
 
 
 def _examine(series: Series, params: StopParams) -> _Found:
@@ -116,10 +102,23 @@ def _examine(series: Series, params: StopParams) -> _Found:
     odds = share(expected, base.total)
     probability = settled(fall.below(HALF, a, b, odds))
     low = settled(share(observed, expected)) <= params.ratio
-    back = settled(base.ratio(LAG)) >= params.clear
-    fires = told & low & (probability >= params.probability)
-    clears = told & back & (base.open_days[LAG] >= baseline.OPEN_DAYS)
-    return _Found(base, span, observed, expected, a, b, odds, probability, fires, clears, told)
+    ratio = settled(base.ratio(LAG))
+    back = (ratio >= params.clear) & (base.open_days[LAG] >= baseline.OPEN_DAYS)
+    return _Found(
+        fires=told & low & (probability >= params.probability),
+        clears=told & back,
+        told=told,
+        severity=np.full(len(told), SEVERITIES.index("critical")),
+        ratio_28=ratio,
+        base=base,
+        span=span,
+        observed=observed,
+        expected=expected,
+        a=a,
+        b=b,
+        odds=odds,
+        probability=probability,
+    )
 
 
 def _last_days(base: Baseline) -> tuple[Floats, Floats, Floats, Floats]:
@@ -137,7 +136,7 @@ def _because(series: Series, params: StopParams, row: int) -> dict[str, Any]:
     """Return the evidence of one account; `drift_sd` describes it and is not in `probability`."""
     one = pick(series, np.array([row]))
     found = _examine(one, params)
-    days = int(found.span[0]) + 1
+    days, drift = int(found.span[0]) + 1, baseline.drift(one.swings)
     return {
         "window": record.span(series.day - days + 1, series.day, JUDGED_DAYS),
         "observed": record.plain(found.observed[0]),
@@ -146,7 +145,8 @@ def _because(series: Series, params: StopParams, row: int) -> dict[str, Any]:
         "ratio_28": record.plain(found.base.ratio(LAG)[0]),
         "ratio_interval90": record.interval90(found.a, found.b, found.odds),
         "probability": record.plain(found.probability[0]),
-        **record.account(found.base, baseline.drift(one.swings)),
+        **record.account(found.base, drift),
+        **record.smallest_drop(found.base, drift, params.ratio),
         "dispersion": record.plain(np.maximum(1.0, found.base.dispersion[0])),
         "masked_days": record.masked_days(series.day, one.masked[0], one.known[0], days),
         "since_estimate": record.since(found.base, range(JUDGED_DAYS, baseline.RECENT_DAYS + 1)),

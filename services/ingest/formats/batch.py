@@ -59,9 +59,15 @@ def read(format: Format, headers: Mapping[str, str], body: bytes, limit: int) ->
         headers: By lower-case name.
         body: The raw bytes.
         limit: How many events there may be, >= 1.
+
+    Raises:
+        MemoryError: There is none left.
     """
     try:
         return format.read(headers, body, limit)
+    except MemoryError:
+        # Nothing is wrong with it.
+        raise
     except Exception as error:
         # One record must not stop those behind it for ever.
         return Batch((body,), [failed(format, error)])

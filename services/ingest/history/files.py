@@ -103,7 +103,18 @@ def find(paths: Sequence[Path], kind: Kind | None = None) -> list[HistoryFile]:
         HistoryError: One of them cannot be read, misses a required column, or is of no known
             kind, or two have the same name.
     """
-    files = [_look_at(path, kind) for path in paths]
+    return unique([_look_at(path, kind) for path in paths])
+
+
+def unique(files: Sequence[HistoryFile]) -> list[HistoryFile]:
+    """Return files as they are, each of another name: the ids of rows are made from it.
+
+    Args:
+        files: Of one import, in its order.
+
+    Raises:
+        HistoryError: Two have the same name.
+    """
     stems: dict[str, Path] = {}
     for file in files:
         if file.stem in stems:
@@ -112,7 +123,7 @@ def find(paths: Sequence[Path], kind: Kind | None = None) -> list[HistoryFile]:
                 "the ids of their rows are made; rename one of them"
             )
         stems[file.stem] = file.path
-    return files
+    return list(files)
 
 
 def digest(files: Sequence[HistoryFile]) -> str:

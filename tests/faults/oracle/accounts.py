@@ -60,7 +60,7 @@ class Line:
     Attributes:
         start: The first day with data.
         sums: Thousandths by day.
-        sources: Who feeds it, the first ten.
+        sources: Who feeds it, the first ten by name.
         corrected: The earliest judged day that late data changed in the last four weeks, and the
             day that was judged last when late data came; the two may be of different data.
     """
@@ -73,13 +73,17 @@ class Line:
     def add(self, day: int, amount: int, source: str, judged: int) -> None:
         self.sums[day] += amount
         self.start = min(self.start, day)
-        if source not in self.sources and len(self.sources) < SOURCES:
-            self.sources.append(source)
+        self.feed(source)
         if day <= judged:
             day = max(day, judged - CORRECTION)
             if self.corrected is not None and judged - self.corrected[0] <= CORRECTION:
                 day = min(day, self.corrected[0])
             self.corrected = (day, judged)
+
+    def feed(self, source: str) -> None:
+        """Note who feeds it, be it with what was told before."""
+        if source not in self.sources:
+            self.sources = sorted([*self.sources, source])[:SOURCES]
 
 
 @dataclass
@@ -197,14 +201,14 @@ class Account:
             if day not in mine and max(mine, default=day) - day < SEEN:
                 mine.add(day)
                 self._add(PEOPLE, day, ONE, source)
+            self.lines[PEOPLE].feed(source)
         return None
 
     def _open(self, event: TicketOpened, day: int, oldest: int, source: str) -> str | None:
         known = self.tickets.known(event.ticket, self.judged)
-        now = tickets.merged(known, day, event.priority <= tickets.URGENT)
-        if now == known:
-            return None
-        if day < oldest:
+        urgent = event.priority <= tickets.URGENT
+        now = tickets.merged(known, day, urgent)
+        if now != known and day < oldest:
             return TOO_LATE
         before = (known.day, known.urgent) if known is not None else (None, None)
         for name, was, on in zip(COUNTED, before, (now.day, now.urgent), strict=True):
@@ -212,6 +216,8 @@ class Account:
                 self._add(name, was, -ONE, source)
             if on is not None and was != on:
                 self._add(name, on, ONE, source)
+        for name in COUNTED if urgent else (TICKETS,):
+            self.lines[name].feed(source)
         self.tickets.keep(event.ticket, now, self.judged)
         return None
 

@@ -118,6 +118,8 @@ class Clock:
                 self._complete.pop(_input(key) + "/", None)
                 self._complete[key] = max(min(until, tick.at), self._complete.get(key, 0))
                 self._told[key] = max(tick.at // days.DAY, self._told.get(key, 0))
+        for name, source in [(name, one) for name, each in tick.fed.items() for one in each]:
+            self.feed(name, source)
 
     def advance(self, tick: ClockTicked, offset: int) -> Iterator[Closing]:
         """Move on with a tick that is newer than all before; yields what closes, in order of due.

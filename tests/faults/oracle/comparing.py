@@ -122,8 +122,10 @@ def _tickets(line: Mapping[str, Any]) -> list[Any]:
     """Return the days of tickets that would be known again; others may be kept or not."""
     judged = line["judged"]
     oldest = days.number(date.fromisoformat(judged)) - KNOWN_DAYS if judged else 0
-    told = _json(line["tickets"]).get("opened", {}).values()
-    return sorted((one for one in told if one[0] >= oldest), key=str)
+    told = _json(line["tickets"])
+    urgent = {mark: int(on) for on, marks in told.get("urgent", {}).items() for mark in marks}
+    known = [(int(on), mark) for on, marks in told.get("days", {}).items() for mark in marks]
+    return sorted(([on, urgent.get(mark)] for on, mark in known if on >= oldest), key=str)
 
 
 def _json(told: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.envelope import Entry, encode_entry
-from schemas.events import AccountErased, FeedbackGiven, PartClosed
+from schemas.events import AccountErased, FeedbackGiven, IncidentJudged, PartClosed
 
 from .counting import Counting
 from .homes import home
@@ -97,6 +97,9 @@ def summaries(counted: Iterable[Counting], entries: Entries) -> Iterator[str]:
                 known = wanted.get(_key(event))
                 if known is None or known != event:
                     yield f"{_where(number, at)}: {event}, but counted was {known}"
+            elif isinstance(event, IncidentJudged):
+                # Of no account is it told how it does (`Summaries`), so that none can have fallen.
+                yield f"{_where(number, at)}: {event}, but nobody has fallen"
         for key in sorted(wanted.keys() - heard):
             yield f"partition {number} never heard how {key[0]} did: {wanted[key]}"
 

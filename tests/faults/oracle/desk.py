@@ -76,11 +76,13 @@ class Desk:
     strangers: set[tuple[str, str]] = field(default_factory=set)
 
 
-def recount_desk(log: Mapping[int, Sequence[Keyed]]) -> Desk:
+def recount_desk(log: Mapping[int, Sequence[Keyed]], named: bool = True) -> Desk:
     """Recount `alerts.v1`, read back committed from its beginning.
 
     Args:
         log: Every partition.
+        named: Whether votes name the log by its first record: not where an earlier version of the
+            desk has folded that.
     """
     desk = Desk()
     for number, records in sorted(log.items()):
@@ -90,7 +92,8 @@ def recount_desk(log: Mapping[int, Sequence[Keyed]]) -> Desk:
             if isinstance(record, AlertRecord):
                 _alert(desk, record, one)
             elif isinstance(record, Act):
-                mine += _action(desk, record, one, number)
+                life = f"~{records[0].appended}" if named else ""
+                mine += _action(desk, record, one, number, life)
             elif record is not None and record.id in desk.notices:
                 desk.notices[record.id].take(record)
     return desk
@@ -190,7 +193,7 @@ def _open_anew(case: Case) -> None:
     case.told = False
 
 
-def _action(desk: Desk, record: Act, at: Keyed, number: int) -> list[Entry]:
+def _action(desk: Desk, record: Act, at: Keyed, number: int, life: str) -> list[Entry]:
     """Take an action over; return what the detector must hear of it."""
     case = desk.cases.get(record.case)
     name = (record.case, record.id)
@@ -210,10 +213,10 @@ def _action(desk: Desk, record: Act, at: Keyed, number: int) -> list[Entry]:
         worst = max(telling, key=lambda one: SEVERITIES.index(one[1].severity))
         of_equals = [one for one in telling if one[1].severity == worst[1].severity]
         _tell(desk, case, "reopened", record.case, of_equals[-1][0], at)
-    return _vote(case, record, at, number) if isinstance(record, FeedbackRecord) else []
+    return _vote(case, record, at, number, life) if isinstance(record, FeedbackRecord) else []
 
 
-def _vote(case: Case, said: FeedbackRecord, at: Keyed, number: int) -> list[Entry]:
+def _vote(case: Case, said: FeedbackRecord, at: Keyed, number: int, life: str) -> list[Entry]:
     alert, about = case.alerts.get(said.alert_id), (said.alert_id, said.by)
     if alert is None or case.verdicts.get(about) == said.verdict:
         return []
@@ -221,10 +224,9 @@ def _vote(case: Case, said: FeedbackRecord, at: Keyed, number: int) -> list[Entr
     event = FeedbackGiven(
         alert=said.alert_id, verdict=said.verdict, author=said.by, rule=alert.newest.rule
     )
-    id, subjects = f"feedback-{number}-{at.offset}", (ACCOUNT + said.case,)
-    return [
-        Entry(id, "ebbwatch", at.appended, subjects, event, Origin(FEEDBACK, number, at.offset, 0))
-    ]
+    id, subjects = f"feedback{life}-{number}-{at.offset}", (ACCOUNT + said.case,)
+    origin = Origin(FEEDBACK + life, number, at.offset, 0)
+    return [Entry(id, "ebbwatch", at.appended, subjects, event, origin)]
 
 
 def _tell(desk: Desk, case: Case, step: str, account: str, alert: str, at: Keyed) -> None:

@@ -82,6 +82,17 @@ class Episode:
             return False
         return self.is_cool(day, policy) and day >= self.raised_on + REMEMBERED
 
+    def is_old(self, day: int, policy: Policy) -> bool:
+        """Tell whether an alert has been open for as long as any may be."""
+        if not self.open or policy.expire_days is None:
+            return False
+        return day >= self.raised_on + policy.expire_days
+
+    @property
+    def waits_for_its_end(self) -> bool:
+        """Whether an alert is open, or none may be raised before what it was about has ended."""
+        return self.open or (self.state == "cooling" and self.count == 0)
+
     def close(self, reason: str, policy: Policy) -> Told:
         """End the open alert."""
         self.state, self.lower = "cooling", 0
@@ -94,7 +105,7 @@ class Episode:
             self.state, self.count = "clearing", self.count + 1
             return self.close("recovered", policy) if self.count >= policy.clear_days else None
         self.state, self.count = "firing", 0
-        if policy.expire_days is not None and day >= self.raised_on + policy.expire_days:
+        if self.is_old(day, policy):
             return self.close("new_normal", policy)
         if not found.fires or found.severity == self.severity:
             self.lower = 0

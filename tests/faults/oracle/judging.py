@@ -87,6 +87,13 @@ def silence(rule: Rule, account: Account, closing: Closing, day: int) -> Evaluat
     return Evaluated(object_, lag >= limit, clears, "high", because)
 
 
+def is_open_day(rule: Rule, account: Account, closing: Closing) -> bool:
+    """Say whether a day counts of which a policy tells nothing: no closure, no outage."""
+    selector = str(rule.params.get("metric", "@meaningful"))
+    activity = Activity.of(account, closing, selector, closing.day)
+    return activity is not None and not activity.is_masked(closing.day)
+
+
 def payment(rule: Rule, account: Account, event: object, day: int) -> Iterator[Evaluated]:
     """Say whether a payment has failed too often since it succeeded."""
     assert isinstance(event, PaymentFailed | PaymentSucceeded)

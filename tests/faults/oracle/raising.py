@@ -17,7 +17,7 @@ from . import days
 from .accounts import Account
 from .clocks import Closing
 from .episodes import LIMIT, REMEMBERED, Episode, Told
-from .judging import EVALUATES, WAKES, Evaluated, silence
+from .judging import EVALUATES, WAKES, Evaluated, is_open_day, silence
 from .rules import CORRECTION, Policy, Rule, RuleSet
 
 YOUNG = 48 * days.HOUR
@@ -62,6 +62,8 @@ def judge_day(account: Account, closing: Closing) -> list[Alert]:
             evaluated = silence(rule, account, closing, closing.day)
             if evaluated is not None:
                 alerts += _take_day(account, rule, evaluated, closing, when)
+            elif is_open_day(rule, account, closing):
+                alerts += _expire(account, rule, when)
     return alerts + _retire(account, when)
 
 
@@ -95,6 +97,16 @@ def _take_day(
         told = known.close("withdrawn", rule.policy)
         return [_record(account, rule, known, told, when, evaluated.because)]
     return _take(account, rule, evaluated, when)
+
+
+def _expire(account: Account, rule: Rule, when: When) -> list[Alert]:
+    """End an alert in its time though its silence is so long that nothing can be told of it."""
+    alerts = []
+    for known in account.episodes.values():
+        if known.rule == rule.id and known.is_old(when.day, rule.policy):
+            told = known.close("new_normal", rule.policy)
+            alerts.append(_record(account, rule, known, told, when, {}))
+    return alerts
 
 
 def _is_withdrawn(account: Account, rule: Rule, known: Episode, closing: Closing) -> bool:
@@ -158,9 +170,14 @@ def _retire(account: Account, when: When) -> list[Alert]:
         if rule is None:
             alerts += [_retired(account, known, when)] if known.open else []
             del account.episodes[key]
-        elif known.open and (rule.off or not _is_taken(account, rule, known, when.rules)):
-            told = known.close("superseded", rule.policy)
-            alerts.append(_record(account, rule, known, told, when, {}))
+        elif known.waits_for_its_end and (
+            rule.off or not _is_taken(account, rule, known, when.rules)
+        ):
+            if known.open:
+                told = known.close("superseded", rule.policy)
+                alerts.append(_record(account, rule, known, told, when, {}))
+            # Nothing will ever tell that what it was about has ended.
+            known.count = 1
         elif rule.primitive == "change" and known.is_over(when.day, rule.policy):
             del account.episodes[key]
     return alerts

@@ -9,7 +9,7 @@ from schemas.events import ContractEnded, ContractSigned
 from . import days
 from .reading import NEVER, Stamp, Unaccountable
 
-TOLD, CONTRACTS = 16, 50
+TOLD, CONTRACTS = 40, 50
 """So many words of the CRM are kept, and so many contracts. Source: facts/seats.py."""
 
 _ENDLESS = 10**6

@@ -7,8 +7,9 @@ from .reading import Unaccountable
 URGENT = 2
 """Priorities up to this are counted apart (detection.md §5)."""
 
-KNOWN_DAYS, KNOWN = 63, 100
-"""A ticket is known again for so long, and so many are. Source: facts/tickets.py."""
+KNOWN_DAYS, KNOWN = 63, 1_500
+"""A ticket is known again for so long, and so many are, one that is urgent counting twice. Source:
+facts/tickets.py."""
 
 
 @dataclass
@@ -37,7 +38,8 @@ class Tickets:
             Unaccountable: There are so many that the detector forgets some by their hash.
         """
         self.told[id] = ticket
-        if len(self._recent(judged)) > KNOWN:
+        recent = self._recent(judged)
+        if len(recent) + sum(one.urgent is not None for one in recent) > KNOWN:
             raise Unaccountable(f"more than {KNOWN} tickets of one account in {KNOWN_DAYS} days")
 
     def plain(self, judged: int) -> list[list[int | None]]:

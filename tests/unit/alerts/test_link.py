@@ -1,4 +1,8 @@
+import asyncio
+
 import pytest
+from redis.asyncio import Connection
+from redis.exceptions import RedisError
 
 from services.alerts.view import ViewAway
 from services.alerts.view.link import Link, connect
@@ -16,3 +20,27 @@ async def test_no_error_of_the_view_shows_a_part_of_the_password(password: str) 
     await link.close()
     assert str(raised.value).startswith(f"the view at {where} cannot be used: ")
     assert not any(part in str(raised.value) for part in ("CAN", "ARY", "ana"))
+
+
+class Gone(asyncio.StreamWriter):
+    """A writer whose transport uvloop has closed because Redis went away."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __del__(self, *_: object) -> None:
+        pass
+
+    def writelines(self, _: object) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_transport_that_is_closed_already_is_a_broken_connection() -> None:
+    connection, writer = Connection(), Gone()
+    connection._reader, connection._writer = asyncio.StreamReader(), writer
+    with pytest.raises(RedisError, match="connection is closed: unable to perform"):
+        await connection.send_packed_command([b"PING"])
+    assert (connection.is_connected, writer.closed) == (False, True)

@@ -3,12 +3,13 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schemas.envelope import decode_entry
 from schemas.rejects import Reject
 from services.alerts import ownership as module
 from services.alerts import store as store_module
@@ -198,20 +199,95 @@ def test_a_flush_that_somebody_else_cancels_ends_the_process_unless_it_is_given_
     assert (ended.returncode, "one of its own tasks" in ended.stdout) == (code, code == 70)
 
 
+class Detector:
+    """Takes what goes back to it as soon as its gate is open."""
+
+    def __init__(self, owner: Ownership) -> None:
+        self.gate = asyncio.Event()
+        self.sent: list[Any] = []
+        self.acknowledged: list[Any] = []
+        owner._give_back = self.take
+
+    async def take(self, items: Sequence[tuple[int, bytes]]) -> None:
+        self.sent += items
+        await self.gate.wait()
+        self.acknowledged += items
+
+    def votes(self) -> list[tuple[int, str]]:
+        """Return the partition and the id of what it took."""
+        return [(number, decode_entry(raw).id) for number, raw in self.acknowledged]
+
+
 async def test_what_goes_back_to_the_detector_is_acknowledged_before_the_snapshot_is_written() -> (
     None
 ):
     owner, owned, store = owning(a.folded(a.raised(), a.feedback()))
-    gate, sent = asyncio.Event(), []
-
-    async def give_back(items: Any) -> None:
-        sent.extend(items)
-        await gate.wait()
-
-    owner._give_back = give_back
+    detector = Detector(owner)
     flushing = asyncio.ensure_future(owner.flush(owned))
-    await eventually(lambda: sent, what="what goes back")
-    assert (len(sent), sent[0][0], store.writes) == (1, 0, [])
-    gate.set()
+    await eventually(lambda: detector.sent, what="what goes back")
+    assert (len(detector.sent), detector.sent[0][0], store.writes) == (1, 0, [])
+    detector.gate.set()
     await flushing
     assert (len(store.writes), owned.partition.returned) == (1, [])
+
+
+async def test_a_snapshot_is_left_for_later_while_the_detector_cannot_be_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing is sent twice meanwhile, nothing is forgotten, and the process goes on."""
+    monkeypatch.setattr(module, "RETURN_SECONDS", 0.01)
+    log = a.Log()
+    log.add(a.raised(), a.feedback(id="k1", by="ana"))
+    owner, owned, store = owning(a.apply(Partition.begin(0, 1), log.messages))
+    detector = Detector(owner)
+    await owner.flush(owned)
+    log.add(a.feedback(id="k2", by="bob"))
+    a.apply(owned.partition, log.messages)
+    await owner.flush(owned)
+    assert (store.writes, len(detector.sent), owned.durable) == ([], 1, 1)
+
+    detector.gate.set()
+    await owner.flush(owned)
+
+    begun = a.us()
+    assert detector.votes() == [(0, f"feedback~{begun}-0-1"), (0, f"feedback~{begun}-0-3")]
+    assert (len(store.writes), owned.durable, owned.partition.returned) == (1, 3, [])
+    restored = Partition.restore(0, 1, a.store({}, store.writes[0][0]))
+    assert [*restored.cases] == ["acme"]
+
+
+async def test_what_cannot_be_told_holds_no_rebalance_and_is_folded_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "RETURN_SECONDS", 0.01)
+    owner, owned, store = owning(a.folded(a.raised(), a.feedback()))
+    detector, projection = Detector(owner), Kept()
+    monkeypatch.setattr(owned, "projection", projection)
+    monkeypatch.setattr(projection, "stop", projection.close, raising=False)
+    await owner.flush(owned)
+    # what is late already is not waited for again
+    monkeypatch.setattr(module, "RETURN_SECONDS", 60.0)
+
+    async with asyncio.timeout(5):
+        await owner.revoke()
+
+    assert (store.writes, owner.owned) == ([], {})
+    # who owns it next folds from the same snapshot on; of what arrives after all it is known
+    detector.gate.set()
+    await eventually(lambda: detector.acknowledged, what="what was on its way")
+
+
+async def test_a_detector_that_can_never_be_told_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the broker refuses the topic: nobody may think that it waits."""
+    ends: list[str] = []
+    monkeypatch.setattr(module, "die", lambda where, error: ends.append(f"{where}: {error}"))
+    owner, owned, store = owning(a.folded(a.raised(), a.feedback()))
+
+    async def refuse(_: Any) -> None:
+        raise ValueError("no such topic")
+
+    owner._give_back = refuse
+    await owner.flush(owned)
+    assert (ends, store.writes) == (["flush of partition 0: no such topic"], [])

@@ -125,17 +125,21 @@ def played(
 ) -> tuple[Outcome, list[Alert]]:
     """Return what a backtest finds, and every alert record of it."""
     alerts: list[Alert] = []
-    outside = run.Outside(
-        now=NOW,
-        clock=lambda: 0.0,
-        workers=workers,
-        tell=lambda _: None,
-        show=lambda _: None,
-        stopped=lambda: False,
-        keep=alerts.append,
-    )
-    (outcome,) = run.backtest(files, [content], outside)
+    (outcome,) = run.backtest(files, [content], outside(workers=workers, keep=alerts.append))
     return outcome, alerts
+
+
+def outside(**given: Any) -> run.Outside:
+    """A world in which nothing happens beside the backtest."""
+    quiet: dict[str, Any] = {
+        "now": NOW,
+        "clock": lambda: 0.0,
+        "workers": 1,
+        "tell": lambda _: None,
+        "show": lambda _: None,
+        "stopped": lambda: False,
+    }
+    return run.Outside(**quiet | given)
 
 
 def imported(

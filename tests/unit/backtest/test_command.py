@@ -58,6 +58,13 @@ def test_alerts_are_written_as_csv_and_an_account_that_has_ended_is_not_silent(
     assert "3 accounts" in found.output
     assert "'2026-02-30' is no date" in found.output
     assert "'many' is refused" in found.output
+    assert "fallen" in (folder / "alerts.html").read_text()
+
+
+def test_the_report_goes_where_it_is_told_to_and_else_beside_the_alerts(folder: Path) -> None:
+    ran(*FILES, "--out", "mine.csv", "--report", "charts.html")
+    ran(*FILES, "--out", "plain.txt")
+    assert sorted(one.name for one in folder.glob("*.html")) == ["charts.html"]
 
 
 def test_shadow_alerts_are_written_where_they_are_asked_for(folder: Path) -> None:
@@ -118,20 +125,78 @@ def test_what_cannot_be_played_is_refused_as_a_whole_and_says_why(
     assert said in ran(*arguments, code=1).output
 
 
-def test_ctrl_c_keeps_what_was_played_and_says_so(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def pressed_on(day: date, play: int = 1) -> Any:
+    """Ctrl-C on a day of the first or the second backtest."""
+
     @contextmanager
     def pressed(_: Callable[[str], None]) -> Iterator[Callable[[Any], None]]:
+        passed: list[date] = []
+
         def show(progress: Any) -> None:
-            if progress.at.date() == date(2026, 7, 1):
+            passed.append(progress.at.date())
+            if passed[-1] == day and passed.count(day) == play:
                 signal.raise_signal(signal.SIGINT)
 
         yield show
 
-    monkeypatch.setattr(backtest, "shown", pressed)
+    return pressed
+
+
+def test_ctrl_c_keeps_what_was_played_and_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backtest, "shown", pressed_on(date(2026, 7, 1)))
     found = ran(*FILES, "--out", "alerts.csv", code=130)
     assert "interrupted: all of the above is of the days until then" in found.output
     assert "to 29 June 2026" in found.output
     with (folder / "alerts.csv").open() as lines:
         assert {row["account_id"] for row in csv.DictReader(lines)} == {"fallen"}
+
+
+def test_after_ctrl_c_both_rule_sets_are_compared_over_the_days_that_both_played(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fall is told late in June: of the days before it neither has anything to tell."""
+    (folder / "mine.toml").write_text('[[override]]\nrule = "usage-drop"\noff = true\n')
+    monkeypatch.setattr(backtest, "shown", pressed_on(date(2026, 6, 8), play=2))
+    found = ran(*FILES, "--compare", "shipped", "mine.toml", "--out", "alerts.csv", code=130)
+    whole = [line for line in found.output.splitlines() if line.startswith(("A: ", "B: "))]
+    assert [line.partition(": ")[2].partition(", ")[0] for line in whole] == [
+        "the shipped rules: 0 alerts on 0 accounts",
+        "mine.toml: 0 alerts on 0 accounts",
+    ]
+    assert all(line.endswith(", 5 January to 6 June 2026") for line in whole)
+    assert "0 alerts of mine.toml in alerts.csv" in found.output
+    assert "interrupted: all of the above is of the days until then" in found.output
+
+
+def test_ctrl_c_in_the_first_of_two_says_whose_alerts_are_written_and_compares_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "mine.toml").write_text('[[override]]\nrule = "usage-drop"\noff = true\n')
+    monkeypatch.setattr(backtest, "shown", pressed_on(date(2026, 7, 1)))
+    found = ran(*FILES, "--compare", "shipped", "mine.toml", "--out", "alerts.csv", code=130)
+    assert "1 alert of the shipped rules in alerts.csv" in found.output
+    assert "mine.toml: nothing was played of it, and nothing is compared" in found.output
+    assert "all of the above is of the shipped rules" in found.output
+
+
+@pytest.mark.parametrize("option", ["--out", "--report"])
+def test_a_file_that_cannot_be_made_is_refused_before_anything_is_played(
+    folder: Path, option: str
+) -> None:
+    found = ran(*FILES, option, "/proc/of-the-kernel.csv", code=1)
+    assert found.output == (
+        "/proc/of-the-kernel.csv cannot be written: /proc/of-the-kernel.csv.part cannot be made: "
+        "No such file or directory\n"
+    )
+
+
+def test_a_disk_that_is_full_afterwards_costs_one_file_and_leaves_the_old_one_as_it_was(
+    folder: Path,
+) -> None:
+    (folder / "churn.csv").write_text("account_id,date\n")
+    found = ran(*FILES, "--out", "/dev/full", "--report", "report.html", code=1)
+    assert "/dev/full was not written: No space left on device" in found.output
+    assert (folder / "report.html").read_text().startswith("<!doctype html>")
+    assert "all that notify" in found.output

@@ -16,6 +16,7 @@ from services.company import shipped
 from services.detector.partition import Partition
 from services.ingest.history.play import DAY, HOUR
 from tests import builders as a
+from tests import playing
 from tests.unit.backtest import histories as h
 
 DAYS = 230
@@ -63,10 +64,10 @@ def live(rows: Sequence[Row], content: RuleSetContent, rng: random.Random) -> li
         partition.judge(rng.choice((1, 1_000)))
         if rng.random() < 0.01:
             cut = partition.cut()
-            records = a.store(records, cut)
+            records = playing.store(records, cut)
             alerts += cut.alerts
             partition = Partition.restore(0, 1, records)
-    return [*alerts, *a.settle(partition).cut().alerts]
+    return [*alerts, *playing.settle(partition).cut().alerts]
 
 
 def of_day(day: int, rows: Sequence[Row], rng: random.Random) -> list[tuple[int, list[Entry]]]:

@@ -8,7 +8,8 @@ import pytest
 from services.backtest.estimates import Quartiles
 from services.backtest.judged import Catch, Judged
 from services.backtest.outcome import Outcome
-from services.backtest.truth import Churn, Truth, judge, read
+from services.backtest.truth import Churn, Truth, judge
+from services.backtest.truth_file import read
 from services.ingest.history.files import HistoryError
 from tests.unit.backtest.builders import on, outcome, row
 

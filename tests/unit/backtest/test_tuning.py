@@ -1,18 +1,21 @@
 """What is proposed: only what is better on accounts that had no part in choosing it."""
 
+import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from services.backtest import tuning
+from services.backtest.churns import Churn, Truth
+from services.backtest.grid import GRID, Group, Option, candidates, changed, rounds
 from services.backtest.outcome import Outcome, Row
-from services.backtest.truth_file import Churn, Truth
-from services.backtest.tuning import Group, Held, Tuned, candidates, changed, fold_of, rounds, tune
-from services.commands.rule_proposal import lines, toml
+from services.backtest.proposal_text import learned, lines, toml
+from services.backtest.tuning import Held, Tuned, fold_of, tune
 from services.company import shipped
+from services.detector.primitives import DAY
 from services.detector.rules import compile_rules
 from tests.unit.backtest import builders as b
 
@@ -21,7 +24,9 @@ HORIZON = 90
 LEFT = [f"left-{n}" for n in range(40)]
 STAYED = [f"stayed-{n}" for n in range(40)]
 TRIED = Group(
-    ("usage-drop", "core-usage-drop"), {"evidence": 2.75}, [{"evidence": 2.5}, {"evidence": 3.5}]
+    ("usage-drop", "core-usage-drop"),
+    {"evidence": 2.75},
+    [Option({"evidence": 2.5}), Option({"evidence": 3.5})],
 )
 
 
@@ -44,7 +49,7 @@ def test_what_finds_more_of_those_who_left_on_all_groups_of_accounts_is_proposed
     assert (found.rules, found.now, found.proposed) == (
         ("usage-drop", "core-usage-drop"),
         {"evidence": 2.75},
-        {"evidence": 2.5},
+        Option({"evidence": 2.5}),
     )
     assert (found.whole_now, found.whole_chosen) == (Held(20, 20, 20, 40), Held(36, 36, 36, 40))
     assert found.held_chosen == Held(36, 36, 36, 40)
@@ -70,12 +75,18 @@ def test_what_is_better_on_the_accounts_that_chose_it_alone_is_not_proposed() ->
             LEFT[:36] + STAYED[:3],
             "on accounts held out it gains too little",
         ),
-        (LEFT[:3], LEFT[:40], "only 3 warnings can be judged: at least 20 are needed"),
+        (LEFT[:3], LEFT[:19], "only 19 warnings can be judged: at least 20 are needed"),
+        (LEFT[:19], LEFT[:3], "only 19 warnings can be judged: at least 20 are needed"),
     ],
 )
 def test_why_limits_stay_is_said(now: list[str], other: list[str], why: str) -> None:
     found = tuned(raised(now), raised(other), raised([]))
     assert (found.proposed, found.why) == (None, why)
+
+
+def test_a_rule_that_says_nothing_now_can_be_mended() -> None:
+    found = tuned(raised([]), raised(LEFT[:30]), raised([]))
+    assert (found.proposed, found.held_now.score) == (Option({"evidence": 2.5}), 0.0)
 
 
 def test_few_churns_tell_nothing() -> None:
@@ -101,15 +112,24 @@ def test_every_candidate_is_another_value_that_its_rules_take() -> None:
         for rule, params in ((rule, one) for rule in group.rules for one in group.tried):
             now = rules[rule].default.params.model_dump()
             other = compile_rules(2, changed(CONTENT, {rule: params})).by_id[rule].default.params
-            assert other.model_dump() == now | dict(params) != now
+            assert other.model_dump() == now | dict(params.params) != now
+
+
+def test_something_is_tried_of_every_rule_whose_worth_shows_in_who_left() -> None:
+    """Of a growing customer's alert those who left say nothing: it has no limits to be tried."""
+    assert {one.name for one in DAY} - GRID.keys() == {"expansion"}
+    rules = {rule.id: rule for rule in compile_rules(1, CONTENT).rules}
+    tried = {rule for one in candidates(CONTENT) for rule in one.rules}
+    assert tried == {id_ for id_, rule in rules.items() if rule.primitive in DAY} - {
+        "usage-expansion",
+        "seat-expansion",
+    }
 
 
 def test_candidates_of_all_rules_are_played_together_round_by_round() -> None:
-    groups = [Group(("a", "c"), {}, [{"x": 1.0}, {"x": 2.0}]), Group(("b",), {}, [{"y": 3.0}])]
-    assert rounds(groups) == [
-        {"a": {"x": 1.0}, "c": {"x": 1.0}, "b": {"y": 3.0}},
-        {"a": {"x": 2.0}, "c": {"x": 2.0}},
-    ]
+    one, two, other = Option({"x": 1.0}), Option({"x": 2.0}), Option({"y": 3.0})
+    groups = [Group(("a", "c"), {}, [one, two]), Group(("b",), {}, [other])]
+    assert rounds(groups) == [{"a": one, "c": one, "b": other}, {"a": two, "c": two}]
 
 
 def test_only_the_rules_that_were_named_are_tried_and_none_that_is_off() -> None:
@@ -121,15 +141,36 @@ def test_only_the_rules_that_were_named_are_tried_and_none_that_is_off() -> None
 
 
 def test_a_proposal_is_a_file_that_the_company_can_apply() -> None:
-    import tomllib
-
     found = tuned(raised(LEFT[:20]), raised(LEFT[:36]), raised(LEFT[:4]))
-    told = toml([found], [Path("/data/usage.csv")], datetime(2026, 5, 14, tzinfo=UTC))
+    told = toml([found], ["usage.csv"], datetime(2026, 5, 14, tzinfo=UTC))
     assert tomllib.loads(told) == {
         "override": [{"rule": one, "params": {"evidence": 2.5}} for one in TRIED.rules]
     }
     assert "made from usage.csv" in told
     assert "Nothing is in force of it" in told
+
+
+def test_what_was_learned_is_proposed_segment_by_segment_whatever_a_segment_is_called() -> None:
+    segment = 'our "own" \\ segment'
+    own = {"unknown": 31, "population": [1.2, 20.0, 0.5, 4.0]}
+    option = Option({"population": [0.8, 40.0, 0.9, 3.0]}, {segment: own})
+    found = tuned(raised(LEFT[:20]), raised(LEFT[:36]), raised([]))
+    told = toml(
+        [found._replace(rules=("gone-silent",), proposed=option)],
+        ["usage.csv"],
+        datetime(2026, 5, 14, tzinfo=UTC),
+    )
+    read = tomllib.loads(told)["override"]
+    assert read == [
+        {"rule": "gone-silent", "params": {"population": [0.8, 40.0, 0.9, 3.0]}},
+        {"rule": "gone-silent", "segment": segment, "params": own},
+    ]
+    compile_rules(2, replace(CONTENT, overrides=read))
+    assert option.words() == "population 0.8/40/0.9/3, population by segment, unknown by segment"
+    assert learned({"gone-silent": [option]}) == [
+        "gone-silent, learned: population 0.8/40/0.9/3; "
+        f"{segment}: unknown 31, population 1.2/20/0.5/4"
+    ]
 
 
 def test_what_raised_nothing_is_named_and_takes_no_row() -> None:

@@ -119,7 +119,7 @@ def test_the_newest_rule_set_is_the_one_with_the_greatest_number() -> None:
 def test_rules_are_listed_in_the_order_in_which_they_are_judged(company: Path) -> None:
     code, out, _ = run("list", "--files", "--json")
     told = [json.loads(line) for line in out.splitlines()]
-    assert (code, len(told)) == (0, len(shipped().content.rules))
+    assert (code, len(told)) == (0, len(shipped().content.rules) + 1)
     placed = [one["id"] for one in told]
     assert all(set(one["yields_to"]) <= set(placed[:n]) for n, one in enumerate(told))
     assert next(one for one in told if one["id"] == "gone-silent") == {
@@ -150,6 +150,44 @@ def test_rules_are_listed_in_the_order_in_which_they_are_judged(company: Path) -
         "yields_to": [],
         "overrides": {},
     }
+
+
+def test_the_rule_that_is_built_in_is_listed_and_explained_like_the_others(company: Path) -> None:
+    _, out, _ = run("list", "--files")
+    assert out.splitlines()[-1].split() == [
+        *("common-fall", "Many", "customers", "fell", "at", "once"),
+        *("built", "in", "by_depth", "on", "C26"),
+    ]
+    code, out, _ = run("explain", "common-fall", "--files")
+    assert code == 0
+    assert out.startswith(
+        "common-fall: Many customers fell at once\n\nFires when more customers fall at once than "
+    )
+    for told in (
+        "  share = 0.2  of the accounts that are not low anyway\n",
+        "  raised when it has held 2 times running\n",
+        "  cleared when it has been over 7 times running; after 84 days it is the new normal\n",
+        "  severity by depth; kind incident; about the company\n",
+    ):
+        assert told in out
+    assert "in shadow" not in out
+
+
+@pytest.mark.parametrize(
+    "said, state, told",
+    [("off", "off", "  off\n"), ("shadow", "shadow", "  in shadow: judged and logged, notifies")],
+)
+def test_a_company_can_say_off_or_shadow_of_the_rule_that_is_built_in(
+    company: Path, said: str, state: str, told: str
+) -> None:
+    (company / "rules.toml").write_text(f'[[override]]\nrule = "common-fall"\n{said} = true\n')
+    assert run("check")[0] == 0
+    _, out, _ = run("list", "--files")
+    assert out.splitlines()[-1].split()[-2] == state
+    assert told in run("explain", "common-fall", "--files")[1]
+    _, out, _ = run("explain", "common-fall", "--files", "--json")
+    found = json.loads(out)
+    assert (found["id"], found[said], found["cases"]) == ("common-fall", True, [])
 
 
 def test_overrides_are_seen_in_the_list_and_in_the_explanation(company: Path) -> None:

@@ -9,7 +9,8 @@ from schemas.alerts import AlertCleared, AlertRaised
 from services.commands.explain import Checked, Explained, _lines, _plain
 from services.commands.recounting import Recounted
 from services.commands.rule_sets import RuleSets
-from services.detector.recompute import ABSENT, Line, Recomputed
+from services.detector.compared import ABSENT, Line
+from services.detector.recompute import Recomputed
 from tests.unit.alerts import builders as a
 
 RIGHT = Line("observed", 3.0, 3.0)
@@ -63,6 +64,28 @@ def test_one_number_that_differs_is_enough(found: Explained, agrees: bool, verdi
     assert (found.agrees, _lines(found)[-1], _plain(found)["agrees"]) == (agrees, verdict, agrees)
 
 
+def test_what_can_only_be_read_is_named_and_no_claim_is_made_of_it() -> None:
+    known, lost = checked(RIGHT), checked(RIGHT, cleared=True)
+    lost = lost._replace(found=lost.found._replace(read=("peer_ratio", "metrics")))
+    told = _lines(explained(known, lost, lost))[-1]
+    assert told == (
+        "every number that can be computed agrees; 2 could only be read: peer_ratio, metrics"
+    )
+    assert _plain(explained(known, lost))["only_read"] == ["peer_ratio", "metrics"]
+
+
+def test_a_text_that_differs_is_told_in_full_and_one_that_agrees_is_not_repeated() -> None:
+    said, other = "Usage fell by 31 % " * 5, "Usage fell by 13 % " * 5
+    told = _lines(explained(checked(RIGHT, Line("text", said, said), Line("text", said, other))))
+    assert [one for one in told if one.startswith("  ")] == [
+        "  observed  3  3  agrees",
+        "  text      in words  agrees",
+        "  text      in words  DIFFERS",
+        f"    stored:   {said}",
+        f"    computed: {other}",
+    ]
+
+
 def test_days_of_the_log_are_told_with_those_that_are_gone() -> None:
     assert Recounted([DAY, OTHER], 12, 40, []).lines() == [
         "events.v1: 2 days counted once more from 40 events, 1 of them WRONG",
@@ -85,6 +108,7 @@ def test_json_has_every_line_and_note() -> None:
         "agrees": False,
         "lines": [{"name": "window.days_used", "stored": 27, "computed": 28, "agrees": False}],
         "notes": ["why"],
+        "only_read": [],
     }
     assert told["events"] == {
         "agrees": True,

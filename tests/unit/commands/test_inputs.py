@@ -21,6 +21,7 @@ from services.commands.kafka_facts import Asking, Copies, Range
 from services.commands.ledgers import counted
 from services.config_log import ConfigLog
 from services.detector.ledger import ROOT, LedgerRecord
+from services.ingest.markers import Marker
 from services.settings import ServiceSettings
 
 NOW = datetime(2026, 5, 14, 12, tzinfo=UTC)
@@ -77,6 +78,7 @@ def test_files_that_say_the_same_make_no_new_rule_set() -> None:
     assert (record.n, new, '"usage~3"' in record.content) == (3, True, True)
 
 
+ID = "0a" * 16
 NEVER = PartState(0, 0)
 READ = PartState(0, 5, 5, True)
 
@@ -109,6 +111,11 @@ def test_how_an_input_stands(
     assert (state.lag, state.expired, state.fault) == (lag, expired, fault)
 
 
+def mark(number: int, id: str = "") -> dict[str, bytes]:
+    marker = Marker(topic="u", partition=number, id=id)
+    return {f"inputs/u/{number}": msgspec.json.encode(marker)}
+
+
 class Growing(Asking):
     """A topic to which a record is written, and read, between every two questions."""
 
@@ -119,6 +126,10 @@ class Growing(Asking):
     async def topics(self) -> dict[str, dict[int, Copies]]:
         """Return the topic."""
         return {"u": {0: Copies(1, 1, 1)}}
+
+    async def topic_ids(self, names: Iterable[str]) -> dict[str, str]:
+        """Return an id."""
+        return dict.fromkeys(names, ID)
 
     async def offsets(self, parts: Iterable[TopicPartition]) -> dict[TopicPartition, Range]:
         """Return its end."""
@@ -141,6 +152,20 @@ class Growing(Asking):
 async def test_an_input_that_is_read_while_it_is_looked_at_is_not_stopped() -> None:
     (state,) = await states(Growing(), applied(content(usage="u")), "")
     assert (state.fault, state.lag) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    "marks, fault",
+    [
+        (mark(0, ID) | mark(1), ""),
+        (mark(0) | mark(1, "0b" * 16), "topic 'u' was deleted and created anew"),
+    ],
+)
+async def test_an_input_whose_topic_is_another_one_by_its_id_is_stopped(
+    marks: dict[str, bytes], fault: str
+) -> None:
+    (state,) = await states(Growing(), applied(content(usage="u")) | marks, "")
+    assert (state.fault, state.another) == (fault, bool(fault))
 
 
 def test_an_unknown_format_stops_an_input_first_of_all() -> None:
@@ -177,6 +202,7 @@ def test_what_is_counted_of_an_input_is_the_newest_of_all_partitions() -> None:
 
 FORGOTTEN: InputState = judge("usage", reads("u"), {0: PartState(0, 5, None, True)})
 WELL: InputState = judge("usage", reads("u"), {0: READ})
+ANOTHER: InputState = judge("usage", reads("u"), {0: READ}, another=True)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +213,8 @@ WELL: InputState = judge("usage", reads("u"), {0: READ})
         (FORGOTTEN, {0: 5}, None, "anew"),  # counted up to 5, which it does not hold
         (FORGOTTEN, {3: 0}, None, "anew"),  # it had a partition that it has no more
         (WELL, {0: 4}, "anew", "anew"),
+        (ANOTHER, {0: 4}, None, "anew"),  # its id tells
+        (ANOTHER, {0: 4}, "same", "same"),  # as of a copy that has kept the offsets
     ],
 )
 def test_the_evidence_or_the_person_decides(
@@ -233,6 +261,10 @@ class Counting(Asking):
         """Return the topic."""
         return {"u": {0: Copies(1, 1, 1)}}
 
+    async def topic_ids(self, names: Iterable[str]) -> dict[str, str]:
+        """Return an id."""
+        return dict.fromkeys(names, ID)
+
     async def offsets(self, parts: Iterable[TopicPartition]) -> dict[TopicPartition, Range]:
         """Return its end, and that of a snapshot."""
         self.end += 1
@@ -257,7 +289,7 @@ class Counting(Asking):
 async def test_a_topic_that_grows_while_it_is_looked_at_is_not_taken_for_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    marked = {**applied(content(usage="u")), "inputs/u/0": b"{}"}
+    marked = {**applied(content(usage="u")), **mark(0)}
 
     @contextlib.asynccontextmanager
     async def connected(_: str) -> AsyncIterator[Asking]:

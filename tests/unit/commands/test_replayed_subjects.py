@@ -14,13 +14,14 @@ from services.detector.facts import contacts
 from services.detector.partition import Partition
 from services.detector.persons import WAITING_LIMIT
 from tests import builders as a
+from tests import playing
 from tests.faults.oracle import recount
 from tests.unit.detector.views import began
 
 NOW = Now({}, 1, "ebbwatch.events.v1", a.at(10, 13))
 
 
-def replay(log: a.Log, rejects: Sequence[Reject], track: int = 0) -> a.Log:
+def replay(log: playing.Log, rejects: Sequence[Reject], track: int = 0) -> playing.Log:
     """Append what `ebbwatch rejects replay` sends of refusals, which stand from offset 0 on."""
     for number, reject in enumerate(rejects):
         message = log.messages[reject.offset or 0]
@@ -47,12 +48,12 @@ def test_what_an_account_refused_and_a_colleague_took_goes_to_the_account_alone(
     with monkeypatch.context() as patch:
         patch.setattr(contacts, "CONTACT_LIMIT", 1)
         log = began(touched("u1", "account:acme"), touched("u2", "account:acme"))
-        partition = a.play(log)
+        partition = playing.play(log)
     rejects = partition.cut().rejects
     assert [(one.reason, one.field) for one in rejects] == [("too_many_contacts", "account:acme")]
     before = facts(partition)
 
-    a.play(replay(log, rejects).messages[partition.stamp + 1 :], partition)
+    playing.play(replay(log, rejects).messages[partition.stamp + 1 :], partition)
 
     assert facts(partition) == before
     assert before["colleague:ana"]["touches"] == {a.on(10).isoformat(): 2}
@@ -64,18 +65,18 @@ def test_what_a_person_refused_and_a_colleague_took_goes_to_the_person_alone() -
     log = began(a.usage(day=10))
     many = [touched("u1", "person:u1") for _ in range(WAITING_LIMIT + 2)]
     log.add(*many, appended=a.at(10))
-    partition = a.play(log)
+    partition = playing.play(log)
     rejects = partition.cut().rejects
     assert [one.field for one in rejects] == ["person:u1"] * 2
-    a.play(log.add(a.joined("u1", account="acme", day=10)).messages[-1:], partition)
+    playing.play(log.add(a.joined("u1", account="acme", day=10)).messages[-1:], partition)
     assert len(partition.forwards()) == WAITING_LIMIT
 
     stamp = partition.stamp
     replay(log, rejects)
-    a.play(log.messages[stamp + 1 :], partition)
+    playing.play(log.messages[stamp + 1 :], partition)
     sent = [one for _, one in partition.forwards()]
     # a replay that was cut off is sent once more
-    a.play(replay(log, rejects).messages[partition.stamp + 1 :], partition)
+    playing.play(replay(log, rejects).messages[partition.stamp + 1 :], partition)
 
     told = facts(partition)
     assert told["colleague:ana"]["touches"] == {a.on(10).isoformat(): len(many)}
@@ -83,7 +84,7 @@ def test_what_a_person_refused_and_a_colleague_took_goes_to_the_person_alone() -
     for one in sent:
         ((_, forward),) = decode(join([one]))[0]
         log.add(forward)
-    a.play(log.messages[partition.stamp + 1 :], partition)
+    playing.play(log.messages[partition.stamp + 1 :], partition)
     assert recount({0: log.messages}).subjects == told
     known = partition.accounts["account:acme"].facts.contacts
     assert known.last_touch is not None

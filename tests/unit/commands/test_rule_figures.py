@@ -1,28 +1,33 @@
 """What a report says of rules: alerts by version, what people said, who left, what came late."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from schemas.alerts import AccountNow, AlertRaised
 from schemas.cases import LogRecord
+from schemas.config import RuleSetContent, RuleSetRecord
 from schemas.envelope import COMPANY, Entry, account
 from schemas.events import ArrMoved, ContractEnded, UsageRecorded
 from services.alerts.cases.case import Case
+from services.backtest.horizon import HORIZON_DAYS
 from services.commands.leaving import left_on
 from services.commands.rule_figures import (
-    HORIZON_DAYS,
     Figures,
     Period,
-    Told,
+    Raising,
     figures,
     in_force,
     left,
-    told,
+    raisings,
 )
-from services.commands.rule_report import Report, _review, lines
+from services.commands.rule_report import Report, _newest, _review, _state, lines
+from services.commands.rule_sets import RuleSets
+from services.commands.rule_text import summaries
+from services.company import shipped
 from tests.unit.alerts import builders as a
 
 FIRST = date(2026, 1, 1)
@@ -33,7 +38,7 @@ def day(n: int) -> date:
     return FIRST + timedelta(days=n)
 
 
-def alert(n: int = 0, account: str = "acme", rule: str = "drop", **changes: Any) -> Told:
+def alert(n: int = 0, account: str = "acme", rule: str = "drop", **changes: Any) -> Raising:
     fields: dict[str, Any] = {
         "account": account,
         "rule": rule,
@@ -46,10 +51,10 @@ def alert(n: int = 0, account: str = "acme", rule: str = "drop", **changes: Any)
         "verdict": None,
         "renewal_on": None,
     }
-    return Told(**fields | changes)
+    return Raising(**fields | changes)
 
 
-def one(*alerts: Told, churns: list[tuple[str, date]] | None = None) -> Figures:
+def one(*alerts: Raising, churns: list[tuple[str, date]] | None = None) -> Figures:
     found = figures(alerts, churns or [], {}, YEAR)
     assert found[0].rule_set is None
     return found[0]
@@ -133,7 +138,7 @@ def test_what_a_case_holds_is_told_by_its_last_word() -> None:
         a.worsened("a", "critical"),
         a.cleared("s"),
     )
-    seen = {(one.verdict, one.severity, one.open, one.shadow) for one in told(case)}
+    seen = {(one.verdict, one.severity, one.open, one.shadow) for one in raisings(case)}
     assert seen == {("useful", 4, True, False), (None, 3, False, True)}
 
 
@@ -182,15 +187,48 @@ def test_a_report_is_a_table_with_what_it_leaves_out() -> None:
 
 
 def test_limits_that_nobody_looked_at_for_a_year_are_called_to_mind() -> None:
-    assert _review({1: day(0), 2: day(200)}, day(564)) == []
-    (told,) = _review({1: day(0), 2: day(200)}, day(565))
-    assert told.startswith("The rules were changed last on 20 July 2026, more than a year ago")
+    sets = {1: rule_set(1, 0, 0.8), 2: rule_set(2, 200, 0.85)}
+    assert _review(sets, day(564)) == []
+    (told,) = _review(sets, day(565))
+    assert told.startswith(
+        "The limits of the rules were changed last on 20 July 2026, more than a year ago"
+    )
     assert _review({}, day(0)) == []
+
+
+def test_a_change_of_anything_but_limits_does_not_put_the_review_off() -> None:
+    sets = {1: rule_set(1, 0, 0.8), 2: rule_set(2, 300, 0.8, title="Another title")}
+    assert len(_review(sets, day(365))) == 1
+    assert _review(sets | {3: rule_set(3, 350, 0.8, off=True)}, day(365)) == []
+
+
+def test_a_rule_s_state_is_that_of_its_overrides_and_the_built_in_rule_has_one() -> None:
+    changed = [{"rule": "usage-drop", "shadow": True}, {"rule": "gone-silent", "off": True}]
+    content = replace(shipped().content, overrides=changed)
+    record = RuleSetRecord(
+        n=3,
+        content=msgspec.json.encode(content).decode(),
+        applied_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    rules = _newest(RuleSets({3: msgspec.json.encode(record)}), [3])
+    states = {one["id"]: _state(one) for one in summaries(rules)}
+    assert (states["usage-drop"], states["gone-silent"], states["usage-stopped"]) == (
+        *("shadow", "off", "on"),
+    )
+    assert states["common-fall"] == "on"
+    assert _newest(RuleSets({}), []).rules == ()
+
+
+def rule_set(n: int, on: int, ratio: float, **more: Any) -> RuleSetRecord:
+    rule = {"id": "drop", "primitive": "drop", "params": {"ratio": ratio}} | more
+    content = msgspec.json.encode(RuleSetContent(rules=[rule])).decode()
+    at = datetime.combine(day(on), time(8), UTC)
+    return RuleSetRecord(n=n, content=content, applied_at=at)
 
 
 def test_an_alert_keeps_the_renewal_that_was_known_when_it_was_raised() -> None:
     record = a.raised()
     assert isinstance(record, AlertRaised)
     now = AccountNow(stamp=1, renewal_on=day(100))
-    (found,) = told(folded(replace(record, account_now=now)))
+    (found,) = raisings(folded(replace(record, account_now=now)))
     assert found.renewal_on == day(100)

@@ -19,9 +19,17 @@ from services.detector.facts import Facts
 from services.detector.partition import Partition
 from services.detector.primitives import DATE, DAY, PRIMITIVES, Primitive
 from services.detector.primitives.arrays import pick
-from services.detector.primitives.day import SWING_WEEKS, DayPrimitive, Params, Series
+from services.detector.primitives.day import (
+    SWING_WEEKS,
+    DayPrimitive,
+    Floats,
+    Params,
+    Series,
+    Verdicts,
+)
 from services.detector.rehearsal import messages, play
 from tests.unit.detector.packed import CONTENT, FIRING, RULES, fired
+from tests.unit.detector.primitives.stories import everything, random_features
 
 REQUIRED = {
     "drop": {"metric": "usage"},
@@ -44,15 +52,65 @@ day_primitives = pytest.mark.parametrize("primitive", DAY, ids=lambda one: one.n
 rules = pytest.mark.parametrize("rule", RULES)
 
 
-def series(accounts: int = 4) -> Series:
-    counts = np.random.default_rng(7).poisson(20.0, (accounts, 240)).astype(np.float64)
-    counts[: accounts // 2, -30:] = 0
-    masked = np.zeros((accounts, 240), dtype=np.bool_)
+NAMES = ("counts", "masked", "known", "swings", "active")
+ACCOUNTS, CHANGED = 4, 2
+"""Accounts that are judged, and how many of them, the first, something happens to."""
+
+
+def ended(counts: Floats) -> None:
+    counts[:, -30:] = 0
+
+
+def doubled(counts: Floats) -> None:
+    counts[:, -30:] *= 2
+
+
+def crowded(counts: Floats) -> None:
+    counts[:, -7:] *= 4
+
+
+def sinking(counts: Floats) -> None:
+    counts[:, -91:] = np.rint(np.linspace(30, 10, 91))
+
+
+def deserted(people: Floats) -> None:
+    people[:] = 8
+
+
+def narrowed(features: Floats) -> None:
+    features[:, -20:] = 1
+
+
+HAPPENS = {
+    "expansion": doubled,
+    "spike": crowded,
+    "slowdrift": sinking,
+    "ratio": deserted,
+    "breadth": narrowed,
+}
+"""What a primitive is there to tell; that all ends, for the others."""
+
+
+def series(primitive: type[DayPrimitive]) -> Series:
+    """Return accounts that a primitive tells of, then some that it does not."""
+    rng = np.random.default_rng(7)
+    counts = rng.poisson(20.0, (ACCOUNTS, 240)).astype(np.float64)
+    if primitive.name == "breadth":
+        counts = np.full_like(counts, 4.0)
+    HAPPENS.get(primitive.name, ended)(counts[:CHANGED])
+    masked = np.zeros(counts.shape, dtype=np.bool_)
     masked[:, 100] = True
-    swings = np.full((accounts, SWING_WEEKS), 0.01)
-    known = np.full(accounts, 240, dtype=np.int64)
+    swings = np.full((ACCOUNTS, SWING_WEEKS), 0.01)
+    known = np.full(ACCOUNTS, 240, dtype=np.int64)
     active = np.count_nonzero(counts, axis=1)
-    return Series(20_000, counts, masked, known, swings, active)
+    given = Series(20_000, counts, masked, known, swings, active)
+    # Seats, beside people; else the usage of the whole account, beside that of a feature.
+    part_of = np.full_like(counts, 26.0)
+    return replace(given, whole=replace(given, counts=part_of, memo={}), memo={})
+
+
+def judged(primitive: type[DayPrimitive], given: Series) -> Verdicts:
+    return primitive.judge(given, primitive.Params.model_validate(REQUIRED[primitive.name]))
 
 
 @primitives
@@ -117,35 +175,39 @@ def test_a_parameter_that_there_is_not_is_refused_by_its_name(primitive: Primiti
 
 
 @day_primitives
+def test_a_primitive_fires_where_it_should_and_nowhere_else(primitive: type[DayPrimitive]) -> None:
+    said = judged(primitive, series(primitive))
+    assert said.told.tolist() == [True] * ACCOUNTS
+    assert said.fires.tolist() == [True] * CHANGED + [False] * (ACCOUNTS - CHANGED)
+
+
+@day_primitives
 def test_judging_does_not_change_what_it_is_given(primitive: type[DayPrimitive]) -> None:
-    given = series()
-    before = deepcopy(given)
-    verdicts = primitive.judge(given, primitive.Params.model_validate(REQUIRED[primitive.name]))
-    for row in range(len(given.known)):
-        verdicts.because(row)
-    for name in ("counts", "masked", "known", "swings", "active"):
-        np.testing.assert_array_equal(getattr(given, name), getattr(before, name))
+    for given in (series(primitive), random_features(3, 20)):
+        before = deepcopy(given)
+        verdicts = judged(primitive, given)
+        for row in range(len(given.known)):
+            verdicts.because(row)
+        assert given.whole is not None
+        assert before.whole is not None
+        for one, other in ((given, before), (given.whole, before.whole)):
+            for name in NAMES:
+                np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 @day_primitives
 def test_an_account_gets_the_same_verdict_whoever_is_judged_with_it(
     primitive: type[DayPrimitive],
 ) -> None:
-    params = primitive.Params.model_validate(REQUIRED[primitive.name])
-    given = series()
-    together = primitive.judge(given, params)
-    for row in range(len(given.known)):
-        alone = primitive.judge(pick(given, np.array([row])), params)
-        assert bool(alone.fires[0]) == bool(together.fires[row])
-        assert alone.because(0) == together.because(row)
+    given = series(primitive)
+    alone = [judged(primitive, pick(given, np.array([row]))) for row in range(ACCOUNTS)]
+    assert [everything(one)[0] for one in alone] == everything(judged(primitive, given))
 
 
 @day_primitives
 def test_a_young_account_is_told_nothing(primitive: type[DayPrimitive]) -> None:
-    three = np.full(4, 3, dtype=np.int64)
-    given = replace(series(), known=three, active=three)
-    params = primitive.Params.model_validate(REQUIRED[primitive.name])
-    verdicts = primitive.judge(given, params)
+    three, given = np.full(ACCOUNTS, 3, dtype=np.int64), series(primitive)
+    verdicts = judged(primitive, replace(given, known=three, active=three, memo={}))
     assert not (verdicts.told | verdicts.fires | verdicts.clears).any()
 
 

@@ -13,6 +13,7 @@ from services.detector.facts.profile import Profile
 from services.detector.incident import Incidents
 from services.detector.ledger import Ledger
 from services.detector.pending import Pending
+from services.detector.rulebook import RuleBook
 from tests import builders as a
 
 HISTORY = 60
@@ -23,7 +24,8 @@ def opened(ledger: Ledger) -> list[tuple[str, int]]:
 
 
 def closings_of(ledger: Ledger) -> Closings:
-    return Closings(ledger, Completeness(ledger), Incidents(0, ledger, Pending(0)))
+    incidents = Incidents(0, ledger, RuleBook(ledger), Pending(0))
+    return Closings(ledger, Completeness(ledger), incidents)
 
 
 def began(clock: int, *zones: str) -> tuple[Ledger, Closings]:

@@ -4,16 +4,14 @@ from collections.abc import Mapping
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from schemas.alerts import Alert
 from schemas.config import Input, RuleSetContent
 from schemas.envelope import Entry, Origin
 from schemas.events import ClockTicked, RulesApplied
 from services.detector.completeness import FED_LIMIT, PARTITION_LIMIT, TOLD_DAYS
 from services.detector.partition import Partition
 from tests import builders as a
+from tests import playing
 from tests.faults.oracle.clocks import Clock
 from tests.faults.oracle.rules import RuleSet
 
@@ -58,10 +56,10 @@ def fed(name: str, offset: int, **where: object) -> Entry:
     return a.usage(**told)  # type: ignore[arg-type]
 
 
-def began(*entries: Entry, names: tuple[str, ...] = ("usage",)) -> a.Log:
+def began(*entries: Entry, names: tuple[str, ...] = ("usage",)) -> playing.Log:
     """A log at noon of day 4, with an account that no input feeds, and whatever is told."""
     other = a.usage(account="other", source="other", day=4, hour=11.9)
-    return a.Log().each(rules(1, *names), tick(4, 11.9), other, tick(4, 12), *entries)
+    return playing.Log().each(rules(1, *names), tick(4, 11.9), other, tick(4, 12), *entries)
 
 
 def opened(partition: Partition) -> list[int]:
@@ -69,13 +67,13 @@ def opened(partition: Partition) -> list[int]:
     return list(range(4, partition.ledger.record.opened["UTC"] - a.START + 1))
 
 
-def played(log: a.Log) -> list[int]:
-    return opened(a.play(log))
+def played(log: playing.Log) -> list[int]:
+    return opened(playing.play(log))
 
 
-def masked(log: a.Log) -> list[dict[str, list[int]]]:
+def masked(log: playing.Log) -> list[dict[str, list[int]]]:
     """Return, for each closing that a log opens, the days from day 1 on that a source lacks."""
-    closings = a.apply(Partition.begin(0, 1), log).ledger.record.closings
+    closings = playing.apply(Partition.begin(0, 1), log).ledger.record.closings
     return [
         {
             source: days
@@ -103,7 +101,7 @@ def test_a_day_waits_for_a_late_partition_and_counts_what_it_brings() -> None:
     log = began(fed("usage", 1), *steady(5, (0, 4), late))
     assert played(log) == []
     log.add(fed("usage", 2, hour=20)).add(tick(5, 4.1, {"usage/1": 5.15}))
-    partition = a.play(log)
+    partition = playing.play(log)
     account = partition.accounts["account:acme"]
     assert (opened(partition), account.facts.buckets.lines["usage"].revised) == ([4], None)
     assert account.states == {"usage": "warming_up"}
@@ -121,7 +119,7 @@ def test_after_six_hours_a_day_is_judged_with_the_sources_of_the_late_input_mask
     assert played(log) == [4]
     # complete to noon of day 3, which is not whole; app is the source that the rule set names
     assert masked(log) == [{"app": [3, 4], "usage": [3, 4], "web": [3, 4]}]
-    account = a.play(log).accounts["account:acme"]
+    account = playing.play(log).accounts["account:acme"]
     assert account.states == {"usage": "warming_up"}  # billing feeds it too, and is there
 
 
@@ -129,11 +127,11 @@ def test_what_only_a_late_input_feeds_has_no_data() -> None:
     late = {"usage/0": 4.5}
     log = began(fed("usage", 1), a.usage(account="beta", source="web", day=4))
     log.each(*steady(5, (0, 8), late))
-    states = {who: one.states for who, one in a.play(log).accounts.items()}
+    states = {who: one.states for who, one in playing.play(log).accounts.items()}
     assert states["account:acme"] == {"usage": "no_data"}
     # complete again: the next day is judged with everything, the day before included
     log.each(*steady(5, (8, 24), {"usage/0": 6}), tick(6, 2, {"usage/0": 6.05}))
-    account = a.play(log).accounts["account:acme"]
+    account = playing.play(log).accounts["account:acme"]
     assert account.states == {"usage": "warming_up"}
 
 
@@ -144,7 +142,7 @@ def test_a_late_input_holds_no_silence_against_a_customer() -> None:
         log = began(fed("usage", 1))
         for day in (5, 6, 7):
             log.each(*steady(day, (0, 24 - 1 / 6), {"usage/0": until}))
-        silent.append(a.told(a.play(log).cut().alerts))
+        silent.append(playing.told(playing.play(log).cut().alerts))
     other, acme = ((who, "silent", "activity", "raised", 6) for who in ("other", "acme"))
     assert [set(each) for each in silent] == [{other}, {other, acme}]
 
@@ -154,13 +152,13 @@ def test_a_tick_after_an_outage_gives_late_inputs_six_hours_from_then() -> None:
     behind = {"usage/0": 4.5}
     log = began(tick(4, 12.1, behind), *steady(6, (11, 17 - 1 / 6), behind))
     assert played(log) == []
-    caught_up = a.Log().each(*log_entries(log), tick(6, 16.9, {"usage/0": 6.7}))
+    caught_up = playing.Log().each(*log_entries(log), tick(6, 16.9, {"usage/0": 6.7}))
     assert played(caught_up) == [4, 5]
-    late = a.Log().each(*log_entries(log), tick(6, 17, behind))
+    late = playing.Log().each(*log_entries(log), tick(6, 17, behind))
     assert masked(late) == [{"app": [4]}, {"app": [4, 5]}]
 
 
-def log_entries(log: a.Log) -> list[Entry]:
+def log_entries(log: playing.Log) -> list[Entry]:
     return [one for entries in log.entries for one in entries]
 
 
@@ -181,18 +179,18 @@ def ticking(*spans: tuple[float, float]) -> list[Entry]:
     return [tick(4, 23.9, LATE), *(one for span in spoken for one in span)]
 
 
-def openings(log: a.Log) -> dict[int, float]:
+def openings(log: playing.Log) -> dict[int, float]:
     """Return at which hour of day 5 each day from day 4 on opens; the oracle says the same."""
-    partition, when = a.play(log.messages[:4]), dict[int, float]()
+    partition, when = playing.play(log.messages[:4]), dict[int, float]()
     for message in log.messages[4:]:
-        a.play([message], partition)
+        playing.play([message], partition)
         for day in opened(partition):
             when.setdefault(day, _hour(partition.ledger.record.clock))
     assert {day: hour for day, hour in _told_anew(log).items() if day > 3} == when
     return when
 
 
-def _told_anew(log: a.Log) -> dict[int, float]:
+def _told_anew(log: playing.Log) -> dict[int, float]:
     topic = Input(topic="topicusage", format="cloudevents", source="app")
     clock = Clock(rules=RuleSet(inputs={"usage": topic}), opened={"UTC": -1})
     when = dict[int, float]()
@@ -240,11 +238,11 @@ def test_the_ticks_of_an_import_are_no_outages_that_use_the_wait_up(hours: int) 
     """It ticks each quarter of an hour; the first outage after it lets late inputs come in."""
     ends = 22 - 1 / 6
     history = (tick(4, ends - n / 4, mode="importing") for n in range(hours * 4, -1, -1))
-    log = a.Log().each(rules(1, "usage"), a.usage(source="other", day=3, hour=1), *history)
+    log = playing.Log().each(rules(1, "usage"), a.usage(source="other", day=3, hour=1), *history)
     log.each(*steady(4, (22, 23.5), {"usage/0": 4.9}))
     # Day 4 is due at 2:00 of day 5; nobody ticks until more than six hours after that.
-    assert 4 not in opened(a.play(log.each(tick(5, 8.1, {"usage/0": 4.9}))))
-    assert 4 in opened(a.play(log.each(tick(5, 8.2, {"usage/0": 5.3}))))
+    assert 4 not in opened(playing.play(log.each(tick(5, 8.1, {"usage/0": 4.9}))))
+    assert 4 in opened(playing.play(log.each(tick(5, 8.2, {"usage/0": 5.3}))))
 
 
 def test_an_input_that_no_tick_has_told_of_is_waited_for_and_then_masked() -> None:
@@ -252,22 +250,22 @@ def test_an_input_that_no_tick_has_told_of_is_waited_for_and_then_masked() -> No
     mine = fed("missing", 1, source="web")
     log = began(tick(4, 20, {"usage/0": 4.8}), mine, names=("usage", "missing"))
     log.each(*steady(5, (0, 8 - 1 / 6), {"usage/0": 6}))
-    assert (played(log), a.play(log).days_waiting) == ([], {"missing": 1, "usage": 0})
+    assert (played(log), playing.play(log).days_waiting) == ([], {"missing": 1, "usage": 0})
     log.add(tick(5, 8, {"usage/0": 6}))
     # from the day on which its rule set came, and not the history before
     assert (played(log), masked(log)) == ([4], [{"app": [4], "web": [4]}])
-    assert a.play(log).days_waiting == {"missing": 0, "usage": 0}
+    assert playing.play(log).days_waiting == {"missing": 0, "usage": 0}
 
 
 def test_once_a_tick_has_told_of_an_input_it_is_one_like_others() -> None:
     log = began(*steady(5, (0, 3)), tick(5, 3.1, {"usage/1": 4.9}))
-    assert a.play(log).ledger.record.complete == {"usage/1": a.at(4.9, 0)}
+    assert playing.play(log).ledger.record.complete == {"usage/1": a.at(4.9, 0)}
     assert played(log) == []
     assert played(log.add(tick(5, 3.2, {"usage/1": 5}))) == [4]
 
 
 def test_what_came_before_an_input_is_history_and_not_missing() -> None:
-    log = a.Log().each(rules(1, "usage"), a.usage(source="other", day=2, on=2))
+    log = playing.Log().each(rules(1, "usage"), a.usage(source="other", day=2, on=2))
     log.each(tick(3, 12, mode="importing"), *steady(5, (12, 20)))
     # the history ends at noon of day 3
     assert masked(log) == [{"app": [3]}, {"app": [3, 4]}]
@@ -277,7 +275,7 @@ def test_an_input_that_is_stopped_for_good_is_masked_for_good() -> None:
     log = began(tick(4, 13, {"usage/0": 4.5, "usage/1": 4.5}))
     for day in range(5, 15):
         log.each(*steady(day, (0, 23.9)))
-    partition = a.play(log)
+    partition = playing.play(log)
     assert (opened(partition)[-1], len(partition.ledger.record.complete)) == (13, 2)
     assert masked(log)[-1] == {"app": list(range(4, 14))}
 
@@ -292,15 +290,15 @@ def test_days_that_wait_are_counted_in_every_zone_and_per_input() -> None:
     # day 4 ends in Kolkata at 18:30 of day 4, and is due at 20:30
     for day, hour in ((4, 20), (4, 21), (5, 1), (5, 2)):
         log.each(*steady(day, (hour, hour), {"billing/0": 9}))
-        counted.append(a.play(log).days_waiting)
+        counted.append(playing.play(log).days_waiting)
     assert counted == [{"billing": 0, "usage": days} for days in (0, 1, 1, 2)]
 
 
 def test_history_waits_for_nothing() -> None:
-    log = a.Log().each(
+    log = playing.Log().each(
         rules(1, "usage"), tick(4, 12, mode="importing"), tick(6, 2, {}, "importing")
     )
-    assert a.play(log).days_waiting == {"usage": 0}
+    assert playing.play(log).days_waiting == {"usage": 0}
 
 
 def test_an_input_that_the_rule_set_drops_is_no_longer_waited_for() -> None:
@@ -308,16 +306,16 @@ def test_an_input_that_the_rule_set_drops_is_no_longer_waited_for() -> None:
     log = began(*steady(5, (0, 3), late), names=("usage", "billing"))
     assert played(log) == []
     log.each(rules(2, "usage"), tick(5, 3.1, late))
-    partition = a.play(log)
+    partition = playing.play(log)
     assert (opened(partition), partition.ledger.record.complete) == ([4], {"usage/0": a.at(5, 3.1)})
 
 
 def test_an_input_of_another_topic_is_another_input() -> None:
     log = began(fed("usage", 1), tick(4, 12.1, {"usage/0": 4.5, "usage/1": 4.5}))
     log.each(rules(2, "usage"), tick(4, 12.2, {"usage/0": 4.55}))
-    assert sorted(a.play(log).ledger.record.complete) == ["usage/0", "usage/1"]
+    assert sorted(playing.play(log).ledger.record.complete) == ["usage/0", "usage/1"]
     log.each(rules(3, "usage", topic="other"))
-    record = a.play(log).ledger.record
+    record = playing.play(log).ledger.record
     assert (record.complete, record.told, record.fed) == ({}, {}, {})
 
 
@@ -327,18 +325,18 @@ def test_ticks_of_several_replicas_count_together_whichever_comes_last() -> None
         # an older tick of another replica, and one of a replica that has lost the partition
         *(tick(5, 1.9, {"usage/1": 5.04}), tick(5, 2.01, {"usage/0": 4.2})),
     )
-    record = a.play(log).ledger.record
+    record = playing.play(log).ledger.record
     assert record.complete == {"usage/0": a.at(5.05, 0), "usage/1": a.at(5.04, 0)}
 
 
 def test_no_tick_calls_complete_what_lies_ahead_of_it() -> None:
     """A producer's clock may be days ahead; what is to come tomorrow is not there."""
-    record = a.play(began(tick(4, 13, {"usage/0": 7}))).ledger.record
+    record = playing.play(began(tick(4, 13, {"usage/0": 7}))).ledger.record
     assert record.complete == {"usage/0": a.at(4, 13)}
 
 
 def test_history_does_not_wait() -> None:
-    log = a.Log().each(rules(1, "usage"), a.usage(source="other", day=4))
+    log = playing.Log().each(rules(1, "usage"), a.usage(source="other", day=4))
     log.each(tick(4, 12, {"usage/0": 4.5}, "importing"), tick(5, 2, mode="importing"))
     assert (played(log), masked(log)) == ([4], [{}])
 
@@ -351,9 +349,11 @@ def test_zones_are_opened_in_order_of_due_and_wait_alike() -> None:
         # day 4 has ended in Kolkata at 18:30 of day 4, in UTC at 24:00, in New York at 05:00
         tick(5, 0.1, {"usage/0": 4.8}),
     )
-    partition = a.apply(Partition.begin(0, 1), log)
+    partition = playing.apply(Partition.begin(0, 1), log)
     assert _zones(partition) == ["Asia/Kolkata"]
-    a.apply(partition, a.Log().each(*log_entries(log), *_rest()).messages[partition.stamp + 1 :])
+    playing.apply(
+        partition, playing.Log().each(*log_entries(log), *_rest()).messages[partition.stamp + 1 :]
+    )
     assert _zones(partition) == zones
 
 
@@ -371,21 +371,21 @@ def test_a_partition_that_nobody_tells_of_for_a_week_is_forgotten() -> None:
     waited = []
     for day in range(5, 15):
         log.each(*steady(day, (0, 2), {"usage/0": day}), tick(day, 2.1, {"usage/0": day + 0.05}))
-        waited.append(opened(a.play(log))[-1:] != [day - 1])
+        waited.append(opened(playing.play(log))[-1:] != [day - 1])
         log.each(*steady(day, (2.2, 23.9), {"usage/0": day + 0.05}))
     assert waited == [True] * TOLD_DAYS + [False] * 3
 
 
 def test_after_an_outage_of_weeks_nothing_is_forgotten_at_once() -> None:
     log = began(tick(4, 12.1, {"usage/0": 4.5}), *steady(30, (11, 12), {}))
-    partition = a.play(log)
+    partition = playing.play(log)
     assert (opened(partition), list(partition.ledger.record.complete)) == ([], ["usage/0"])
 
 
 def test_so_many_partitions_and_sources_are_remembered() -> None:
     many = {f"usage/{n}": 4.5 for n in range(PARTITION_LIMIT + 5)}
     sources = (fed("usage", n, source=f"s{n}") for n in range(FED_LIMIT + 5))
-    record = a.play(began(tick(4, 13, many), *sources)).ledger.record
+    record = playing.play(began(tick(4, 13, many), *sources)).ledger.record
     assert (len(record.complete), len(record.told), len(record.fed["usage"])) == (
         PARTITION_LIMIT,
         PARTITION_LIMIT,
@@ -395,49 +395,4 @@ def test_so_many_partitions_and_sources_are_remembered() -> None:
 
 @pytest.mark.parametrize("input_", ["import", "forward/1", "repair:account:acme", "unknown"])
 def test_what_is_no_input_of_the_rule_set_feeds_nothing(input_: str) -> None:
-    assert a.play(began(fed(input_, 1))).ledger.record.fed == {}
-
-
-told = st.lists(
-    st.tuples(
-        st.sampled_from(["usage", "tick", "tick", "tick", "outage", "rules"]),
-        st.integers(0, 3),
-        st.integers(0, 24),
-    ),
-    max_size=60,
-)
-
-
-@given(told, st.integers(1, 3), st.integers(1, 7))
-def test_what_opens_when_depends_on_the_log_alone(
-    stories: list[tuple[str, int, int]], together: int, every: int
-) -> None:
-    """Judged at once, or in portions with snapshots in between: the same bytes."""
-    log, hour = began(), 12.0
-    for number, (kind, which, late) in enumerate(stories):
-        hour += {"tick": 0.15, "outage": 9}.get(kind, 0)
-        now = 4 + hour / 24
-        until = {f"{['usage', 'billing'][which % 2]}/{which // 2}": now - late / 24}
-        match kind:
-            case "usage":
-                one = fed("usage", number, account=f"a{which}", time=a.at(now, 0), source="app")
-                log.add(one, appended=a.at(now, 0))
-            case "rules":
-                names = (("usage",), ("usage", "billing"), (), ("billing",))[which]
-                log.add(rules(2 + number, *names))
-            case _:
-                log.each(*(tick(4, hour - n / 10, until) for n in (0, 1)))
-    eager = a.play(log)
-    lazy, store = Partition.begin(0, 1), dict[str, bytes]()
-    found: list[Alert] = []
-    for number, message in enumerate(log):
-        lazy.apply(*message)
-        lazy.judge(together)
-        if number % every == 0:
-            cut = lazy.cut()
-            store, found = a.store(store, cut), [*found, *cut.alerts]
-            lazy = Partition.restore(0, 1, store)
-    cut = a.settle(lazy, together).cut()
-    undisturbed = eager.cut()
-    assert a.store(store, cut) == a.store({}, undisturbed)
-    assert [*found, *cut.alerts] == undisturbed.alerts
+    assert playing.play(began(fed(input_, 1))).ledger.record.fed == {}

@@ -146,6 +146,24 @@ def test_an_alert_is_open_while_it_fires_or_clears(state: Any, is_open: bool) ->
     assert Episode("rule", "object", state, 0).open is is_open
 
 
+@pytest.mark.parametrize(
+    "state, day, days, is_old",
+    [
+        ("firing", 86, 84, False),
+        ("firing", 87, 84, True),
+        ("clearing", 87, 84, True),
+        ("firing", 999, None, False),
+        ("pending", 87, 84, False),
+        ("cooling", 87, 84, False),
+    ],
+)
+def test_only_an_open_alert_expires_and_only_where_its_policy_says_when(
+    state: Any, day: int, days: int | None, is_old: bool
+) -> None:
+    known = Episode("rule", "object", state, 0, raised_on=3)
+    assert episode.expires(known, day, Policy(expire_days=days)) is is_old
+
+
 def test_the_new_normal_counts_as_told_until_its_condition_is_over() -> None:
     policy = Policy(expire_days=2, cooldown_days=9, rearm_days=2)
     known = Episode("rule", "object", "pending", 0)

@@ -12,6 +12,7 @@ from services.detector import erasure
 from services.detector.erasure import Erased
 from services.detector.partition import Partition
 from tests import builders as a
+from tests import playing
 from tests.unit.detector.views import began, counts, sums
 
 ACME = "account:acme"
@@ -31,7 +32,7 @@ class Deployment:
     """One partition, what it stored, and what people were shown of it."""
 
     def __init__(self) -> None:
-        self.log = a.Log().add(a.rules(a.silent(2), a.gone()), a.tick(1, 3))
+        self.log = playing.Log().add(a.rules(a.silent(2), a.gone()), a.tick(1, 3))
         self.partition = Partition.begin(0, 1)
         self.stored: dict[str, bytes] = {}
         self.shown: dict[str, bytes | None] = {}
@@ -40,9 +41,9 @@ class Deployment:
     def fold(self, *entries: Entry, day: int, hour: float = 20) -> None:
         """Fold a message that is appended at an hour of a day, and flush."""
         self.log.add(*entries, appended=a.at(day, hour))
-        a.play(self.log.messages[self.partition.stamp + 1 :], self.partition)
+        playing.play(self.log.messages[self.partition.stamp + 1 :], self.partition)
         cut = self.partition.cut()
-        self.stored = a.store(self.stored, cut)
+        self.stored = playing.store(self.stored, cut)
         self.shown |= dict(cut.summaries)
         self.alerts += cut.alerts
 
@@ -75,7 +76,7 @@ def test_its_open_alerts_clear_and_tell_nothing_of_it() -> None:
     world.fold(a.usage(day=1), a.profile({"owner": "ana", "name": "Acme"}, day=1), day=1)
     world.days(1, 4)
     world.fold(a.erased(day=5), day=5)
-    assert a.told(world.alerts) == [
+    assert playing.told(world.alerts) == [
         ("acme", "silent", "activity", "raised", 3),
         ("acme", "silent", "activity", "superseded", 5),
     ]
@@ -92,17 +93,17 @@ def test_who_was_merged_into_an_erased_account_is_erased_everywhere_as_well() ->
         a.merged("other", account="beta", day=10, hour=5),
     ]
     log = began(*before).add(a.erased(account="acme", day=10, hour=12))
-    partition = a.play(log)
+    partition = playing.play(log)
     (told,) = partition.forwards()
     assert told[0] == ""
     # it comes back to this partition as to all others
     log.add(decode_entry(told[1]), appended=a.at(10, 13))
-    a.play(log.messages[-1:], partition)
+    playing.play(log.messages[-1:], partition)
     assert sorted(partition.accounts) == ["account:beta"]
     assert [one["subject"] for one in partition.subjects_shown()] == []
     assert partition.forwards() == []
     log.add(a.usage(2, account="old", day=10, hour=14), a.usage(account="old", day=10, hour=11))
-    a.play(log.messages[-1:], partition)
+    playing.play(log.messages[-1:], partition)
     # nothing goes on to the erased account, and what came before does not come back
     assert (sums(partition, "old"), partition.forwards()) == ({10: 2}, [])
 
@@ -120,22 +121,22 @@ def test_only_the_accounts_that_an_erasure_concerns_are_brought_into_order() -> 
     """Of a partition's hundred thousand accounts hardly any has joined the one that goes."""
     names = ("old", "older")
     log = began(*(a.merged("acme", account=name, day=10, hour=5) for name in reversed(names)))
-    partition = a.play(log.add(*(a.usage(account=f"a{n}", day=10, hour=6) for n in range(3))))
+    partition = playing.play(log.add(*(a.usage(account=f"a{n}", day=10, hour=6) for n in range(3))))
     for subject in ("account:a0", "account:a1", "account:a2"):
         partition.accounts[Unordered(subject)] = partition.accounts.pop(subject)
-    a.play(log.add(a.erased(account="acme", day=10, hour=12)).messages[-1:], partition)
+    playing.play(log.add(a.erased(account="acme", day=10, hour=12)).messages[-1:], partition)
     told = [decode_entry(raw).subjects for _, raw in partition.forwards()]
     assert told == [("account:old",), ("account:older",)]
 
 
 def test_two_accounts_merged_into_each_other_are_erased_once() -> None:
     log = began(a.merged("beta", day=10, hour=5), a.merged("acme", account="beta", day=10, hour=5))
-    partition = a.play(log.add(a.erased(account="acme", day=10, hour=12)))
+    partition = playing.play(log.add(a.erased(account="acme", day=10, hour=12)))
     told: list[tuple[str, bytes]] = []
     while found := partition.forwards():
         told += found
         log.add(*(decode_entry(raw) for _, raw in found), appended=a.at(10, 13))
-        a.play(log.messages[-1:], partition)
+        playing.play(log.messages[-1:], partition)
     assert (len(told), partition.accounts) == (1, {})
 
 
@@ -173,7 +174,7 @@ def test_an_erasure_without_a_time_takes_that_of_its_message() -> None:
 
 
 def test_an_erasure_of_the_future_is_refused() -> None:
-    partition = a.play(began(a.usage(day=10)).add(a.erased(day=11), appended=a.at(10, 13)))
+    partition = playing.play(began(a.usage(day=10)).add(a.erased(day=11), appended=a.at(10, 13)))
     assert [one.reason for one in partition.cut().rejects] == ["future"]
     assert sums(partition) == {10: 1}
 
@@ -198,7 +199,7 @@ def test_of_an_erased_person_the_account_keeps_the_sums_of_days() -> None:
     touch = account.facts.contacts.last_touch
     assert touch is not None
     assert (touch.person, touch.colleague, account.facts.contacts.people) == (None, "ana", {})
-    assert a.told(world.alerts) == [
+    assert playing.told(world.alerts) == [
         ("acme", "contact-left", "canary", "raised", 2),
         ("acme", "contact-left", "canary", "superseded", 2),
     ]
@@ -226,17 +227,17 @@ def test_what_comes_late_of_an_erased_person_is_nobodys() -> None:
 
 def test_only_alerts_about_people_are_about_the_person() -> None:
     """A payment of the same name stays open."""
-    log = a.Log().add(a.rules(a.unpaid(1), a.gone()), a.tick(1, 3))
+    log = playing.Log().add(a.rules(a.unpaid(1), a.gone()), a.tick(1, 3))
     log.add(a.payment_failed("7", day=1), a.left("7", day=1)).add(a.person_erased("7", day=2))
-    partition = a.play(log)
-    found = a.told(partition.cut().alerts)
+    partition = playing.play(log)
+    found = playing.told(partition.cut().alerts)
     assert found[2:] == [("acme", "contact-left", "7", "superseded", 2)]
     assert [one.rule for one in partition.accounts[ACME].episodes.values()] == ["unpaid"]
 
 
 def test_nobody_joins_an_account_that_was_erased_since() -> None:
     log = began(a.erased(day=10)).add(a.about(a.joined(day=9), "person:u1"))
-    assert [*a.play(log).subjects_shown()] == []
+    assert [*playing.play(log).subjects_shown()] == []
 
 
 def test_the_table_names_nobody_and_remembers_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:

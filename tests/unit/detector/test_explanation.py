@@ -1,3 +1,4 @@
+import math
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -109,9 +110,9 @@ METHOD = {
             "usage (api_calls) fell 31 % in 28 days",
             "Usage (api_calls) was 6,210 in the 28 days to 14 May 2026; 8,940 would be usual for "
             "these weekdays (−31 %; 90 % range −36 % to −25 %). A lasting fall since about 18 "
-            "April 2026 explains that far better than a dip of two weeks. 1 May 2026 (Labour Day) "
-            "and 9 May 2026 (closure) were left out. Natural swings of this customer are about "
-            "±9 %; drops under 22 % would not be reported.",
+            "April 2026 explains that about 60 times better than a dip of two weeks. 1 May 2026 "
+            "(Labour Day) and 9 May 2026 (closure) were left out. Natural swings of this customer "
+            "are about ±9 %; drops under 22 % would not be reported.",
         ),
         (
             "usage_drop",
@@ -122,6 +123,17 @@ METHOD = {
             "would be usual for these weekdays (−3 %). That is near the usual level again. "
             "1 May 2026 (Labour Day) and 9 May 2026 (closure) were left out. Natural swings of "
             "this customer are about ±9 %; drops under 22 % would not be reported.",
+        ),
+        (
+            "usage_drop",
+            "exports",
+            DROP
+            | {"observed": 0.0, "ratio": 0.0, "ratio_interval90": [0.0001, 0.0082]}
+            | {"lasting": 7.0, "masked_days": [], "smallest_detectable_drop": None},
+            "usage (exports) fell 100 % in 28 days",
+            "Usage (exports) was 0 in the 28 days to 14 May 2026; 8,940 would be usual for these "
+            "weekdays (−100 %; 90 % range −100 % to −99 %). A lasting fall since about 18 April "
+            "2026 explains that over 1,000 times better than a dip of two weeks.",
         ),
         (
             "usage_drop",
@@ -319,8 +331,8 @@ def test_days_that_did_not_count_are_named_as_shortly_as_it_is_clear(
     assert explain("usage_drop", "usage", because).endswith(f"usual). {said}")
 
 
-CONSTANTS = {"14", "28", "56", "90"}
-"""Lengths that the formulas fix, and the share of the range that is told."""
+CONSTANTS = {"14", "28", "56", "90", "1,000"}
+"""Lengths that the formulas fix, the share of the range that is told, and the most times better."""
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -340,6 +352,7 @@ def known(alert: Alert) -> Iterator[str]:
     yield from numbers(alert.object)
     evidence = {key: one for key, one in alert.because.items() if key not in ("text", "headline")}
     yield str(len(evidence.get("masked_days", ())))
+    yield from worked_out(evidence)
     for leaf in leaves(evidence):
         if isinstance(leaf, str):
             yield from numbers(leaf)
@@ -350,6 +363,19 @@ def known(alert: Alert) -> Iterator[str]:
             for share in (leaf, leaf - 1):
                 yield from numbers(wording.percent(share))
             yield from numbers(wording.money(int(leaf), "EUR"))
+
+
+def worked_out(evidence: dict[str, Any]) -> Iterator[str]:
+    """Yield what a text says of two numbers of the record, or in another measure."""
+    if (lead := evidence.get("lasting")) is not None and lead < 10:
+        yield f"{float(f'{math.exp(lead):.2g}'):,.0f}"
+    for key in ("once_in_weeks", "days_once_in_weeks"):
+        if evidence.get(key) is not None:
+            yield f"{float(f'{evidence[key]:.2g}'):,.0f}"
+    if "first_level" in evidence:
+        whole = max(week["expected"] for week in evidence["weeks"])
+        for end in ("first_level", "last_level"):
+            yield wording.quantity(evidence[end] * whole)
 
 
 def leaves(value: Any) -> Iterator[Any]:

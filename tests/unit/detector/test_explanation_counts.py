@@ -63,7 +63,7 @@ FULL_TEXT = (
             SPIKE,
             "12 tickets in 7 days, 3.5 would be usual",
             f"12 tickets in the 7 days to 16 May 2026, on 5 days; 3.5 would be usual. {WEEKS} "
-            "Ordinary weeks of this customer bring so many once in 4,762 (limit: once in 1,000). "
+            "So many come about once in 4,800 weeks here; the rule reports from once in 1,000. "
             f"{LEFT_OUT}",
         ),
         (
@@ -74,8 +74,8 @@ FULL_TEXT = (
             | {"days_probability": 0.01, "days_once_in_weeks": 100, "calm_count": 0.5},
             "1 urgent ticket in 7 days, hardly any would be usual",
             "1 urgent ticket in the 7 days to 16 May 2026, on 1 day; hardly any would be usual. "
-            f"{WEEKS} Ordinary weeks of this customer bring some on so many days once in 100 "
-            f"(limit: once in 80). {LEFT_OUT}",
+            f"{WEEKS} Some on so many days come about once in 100 weeks here; the rule reports "
+            f"from once in 80. {LEFT_OUT}",
         ),
         (
             "ticket_spike",
@@ -91,7 +91,17 @@ FULL_TEXT = (
             SPIKE | {"probability": 0.0, "once_in_weeks": None, "masked_days": []},
             "12 of exports in 7 days, 3.5 would be usual",
             f"12 of exports in the 7 days to 16 May 2026, on 5 days; 3.5 would be usual. {WEEKS} "
-            "Ordinary weeks of this customer bring so many hardly ever (limit: once in 1,000).",
+            "So many in a week hardly ever come here; the rule reports from once in 1,000.",
+        ),
+        (
+            "spike",
+            "exports",
+            SPIKE
+            | {"probability": 0.0, "once_in_weeks": None, "masked_days": []}
+            | {"reported_once_in_weeks": None},
+            "12 of exports in 7 days, 3.5 would be usual",
+            f"12 of exports in the 7 days to 16 May 2026, on 5 days; 3.5 would be usual. {WEEKS} "
+            "So many in a week hardly ever come here; the rule reports what hardly ever comes.",
         ),
         (
             "seat_utilisation",

@@ -29,8 +29,6 @@ FAST: dict[str, Any] = {
     "ratio_interval90": [0.59, 0.73],
     "weeks_before": 8,
     "median_level": 1.0,
-    "lead_days": 42,
-    "lead_days_left": 37,
     "masked_days": [],
     "features": [{"feature": "export", "observed": 3.0, "expected": 240.0, "ratio": 0.0125}],
     "thresholds_in_force": {"fall": 0.3, "evidence": 2.75, "evidence_asked": 2.75, "clear": 0.85},
@@ -38,9 +36,14 @@ FAST: dict[str, Any] = {
 SLOW: dict[str, Any] = {
     "window": {"from": "2026-02-13", "to": "2026-05-14", "days_used": 85},
     "slope": -0.02,
-    "weeks": [{"observed": 7.0, "expected": 7.0}] * 13,
+    "weeks": [{"observed": 9.0, "expected": None}]
+    + [{"observed": 7000.0, "expected": 7234.0}] * 12,
     "weeks_used": 12,
+    "first_level": 1.25,
+    "last_level": 0.9125,
     "fall": 0.27,
+    "drift_sd": 0.05,
+    "masked_days": [{"date": "2026-05-01", "reason": "Labour Day"}],
     "smallest_detectable_drop": 0.25,
     "thresholds_in_force": {"fall": 0.2, "evidence": 3.3, "evidence_asked": 3.3},
 }
@@ -106,18 +109,26 @@ NARROW: dict[str, Any] = {
             "usage fell 34 % in a week",
             "Usage was 460 in the 7 days to 14 May 2026; 700 would be usual for these weekdays, "
             "by the median of 8 weeks before (−34 %; 90 % range −41 % to −27 %). Whether it lasts "
-            "is not known yet. From such a fall to the call that cancels it is 42 days on "
-            "average; about 37 are left. In 28 days these features fell most: export (3 of 240 "
-            "usual).",
+            "is not known yet. In 28 days these features fell most: export (3 of 240 usual).",
         ),
         (
             "usage_drop",
             "usage",
             SLOW,
             "usage sank 27 % in 13 weeks",
-            "Usage has been sinking slowly: the line through the 13 weeks to 14 May 2026 falls by "
-            "27 %. Of these 1 week with too few ordinary days was left out. A fall under 25 % "
-            "would not be reported.",
+            "Usage has been sinking slowly: the line through the 13 weeks to 14 May 2026 goes from "
+            "about 9,042 in its first week to 6,601 in its last (−27 %). Of these 1 week with too "
+            "few ordinary days was left out. 1 May 2026 (Labour Day) was left out. Natural swings "
+            "of this customer are about ±5 %; a slow fall under 25 % would not be reported.",
+        ),
+        (
+            "usage_drop",
+            "usage",
+            SLOW | {"weeks": SLOW["weeks"][1:] * 2, "weeks_used": 24, "fall": 0.2},
+            "usage sank 20 % in 24 weeks",
+            "Usage has been sinking slowly: the line through the 24 weeks to 14 May 2026 goes from "
+            "about 9,042 in its first week to 6,601 in its last (−20 %). 1 May 2026 (Labour Day) "
+            "was left out. Natural swings of this customer are about ±5 %.",
         ),
         (
             "usage_drop",
@@ -130,11 +141,12 @@ NARROW: dict[str, Any] = {
             "feature_abandoned",
             "@feature:export",
             GIVEN_UP,
-            "feature export was used 12 of 340 usual in 28 days",
+            "use of feature export fell 96 % in 28 days",
             "Use of feature export was 12 in the 28 days to 14 May 2026; 340 would be usual for "
             "these weekdays (−96 %; 90 % range −98 % to −94 %). All usage of this customer is "
             "down 10 %, which is taken into account: without that 378 would be usual. A lasting "
-            "fall since about 18 April 2026 explains that far better than a dip of two weeks.",
+            "fall since about 18 April 2026 explains that over 1,000 times better than a dip of "
+            "two weeks.",
         ),
         (
             "feature_abandoned",

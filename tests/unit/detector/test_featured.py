@@ -10,6 +10,7 @@ from schemas.config import FeatureFlags
 from schemas.envelope import Entry
 from services.detector.partition import Partition
 from tests import builders as a
+from tests import playing
 
 CORE, PLAIN = FeatureFlags(core=True), FeatureFlags()
 GIVEN_UP = a.rule("abandonment", "given-up", params={})
@@ -43,15 +44,15 @@ def days(
     return told
 
 
-def log(told: Iterable[list[Entry]]) -> a.Log:
-    messages = a.Log()
+def log(told: Iterable[list[Entry]]) -> playing.Log:
+    messages = playing.Log()
     for entries in told:
         messages.add(*entries)
     return messages
 
 
 def alerts(told: Iterable[list[Entry]], rule: str) -> list[Alert]:
-    return [one for one in a.play(log(told)).cut().alerts if one.rule == rule]
+    return [one for one in playing.play(log(told)).cut().alerts if one.rule == rule]
 
 
 def test_a_fall_names_the_features_that_fell_most() -> None:
@@ -139,13 +140,13 @@ def test_a_restart_between_a_change_and_the_alert_changes_nothing() -> None:
         a.changed("print", "retired", day=120),
     )
     messages = list(log(told))
-    once = a.play(messages).cut()
+    once = playing.play(messages).cut()
     records: dict[str, bytes] = {}
     partition, found = Partition.begin(0, 1), []
     for begin in range(0, len(messages), 45):
-        cut = a.play(messages[begin : begin + 45], partition).cut()
+        cut = playing.play(messages[begin : begin + 45], partition).cut()
         found += cut.alerts
-        records = a.store(records, cut)
+        records = playing.store(records, cut)
         partition = Partition.restore(0, 1, records)
     assert found == once.alerts
     assert {one.object for one in found} == {"@feature:export"}
@@ -153,5 +154,5 @@ def test_a_restart_between_a_change_and_the_alert_changes_nothing() -> None:
 
 def test_a_made_up_feature_too_many_is_refused_with_its_reason() -> None:
     changes = [a.changed(f"f{n}", "released", day=2) for n in range(401)]
-    partition = a.play(log([[a.tick(1, 3)], [*changes, a.tick(3, 3)]]))
+    partition = playing.play(log([[a.tick(1, 3)], [*changes, a.tick(3, 3)]]))
     assert partition.counts["rejected", "too_many_products"] == 1

@@ -1,5 +1,6 @@
 """When a fall is one that many accounts share (`services.detector.fleet`)."""
 
+import msgspec
 import pytest
 
 from services.detector.fleet import Fleet, Look, Shared, look, step
@@ -79,15 +80,52 @@ def test_a_shared_fall_is_told_on_its_second_day_and_over_after_a_week() -> None
     assert after((LEARNED, LOW), (1, 60), (LEARNED, LOW))[1] == []
     fleet, told = after((LEARNED, LOW), (20, 60), (7, LOW))
     assert told == [(30, "raised", None), (55, "cleared", "recovered")]
-    known, before = fleet.on(55), fleet.on(54)
-    assert before is not None
-    assert known == Shared(before.alert_id, 30, 29, 60, "recovered")
+    assert fleet.episode is not None
+    assert fleet.now == Shared(fleet.episode.alert_id, 30, 29, 60, "recovered")
 
 
-def test_what_was_raised_is_remembered_while_days_still_end_somewhere() -> None:
+def test_what_was_said_is_remembered_while_days_still_end_somewhere() -> None:
+    fleet, stood = Fleet(), [Shared("id", 30, 29, depth) for depth in range(60, 68)]
+    for day, one in enumerate(stood, 30):
+        assert fleet.hear(one.event(day))
+    # of the newest six days, and of whatever comes after them
+    assert [fleet.on(day) for day in (29, 31, 32, 37, 40)] == [None, None, *stood[2::5], stood[7]]
+    # as two owners of a partition say it again, one after the other
+    again = msgspec.structs.replace(stood[3], depth=99)
+    assert [fleet.hear(again.event(day)) for day in (33, 37)] == [False, False]
+    assert fleet.on(37) == stood[7]
+
+
+def test_nothing_is_raised_while_the_rule_is_off_and_what_is_ordinary_is_learned() -> None:
+    fleet = Fleet()
+    told = [step(fleet, day, values(LOW if day < 35 else 60), off=True) for day in range(50)]
+    assert (told, fleet.now, fleet.episode, len(fleet.shares)) == ([None] * 50, None, None, 50)
+    found = look(fleet, values(60))
+    assert found is not None
+    assert (found.ordinary, found.shared) == (200, True)
+
+
+def test_an_incident_ends_when_its_rule_is_switched_off() -> None:
     fleet, _ = after((LEARNED, LOW), (3, 60))
-    assert [fleet.on(day) is not None for day in (28, 29, 30, 31)] == [False, False, True, True]
-    assert fleet.on(40) == fleet.on(31)
+    found = step(fleet, 32, values(60), off=True)
+    assert found is not None
+    assert (found[1].kind, found[1].reason) == ("cleared", "superseded")
+    assert fleet.now is not None
+    assert fleet.now.ended == "recovered"
+    assert [step(fleet, day, values(60), off=True) for day in (33, 34)] == [None, None]
+    # on again, the fall that still holds is a new one
+    again = [step(fleet, day, values(60)) for day in (35, 36)]
+    assert [one and one[1].kind for one in again] == [None, "raised"]
+
+
+def test_a_fall_of_before_it_was_said_to_all_ends_for_all() -> None:
+    """As a snapshot has it that was written when every partition judged by itself."""
+    fleet, _ = after((LEARNED, LOW), (3, 60))
+    assert fleet.now is not None
+    former = msgspec.structs.replace(fleet, now=None, states={31: fleet.now})
+    for day in range(32, 39):
+        step(former, day, values(LOW))
+    assert former.now == msgspec.structs.replace(fleet.now, ended="recovered")
 
 
 def test_half_of_the_fleet_is_critical() -> None:
@@ -126,19 +164,29 @@ def test_a_day_counts_once_and_an_older_one_not_at_all() -> None:
 def test_days_of_which_nothing_is_told_change_nothing() -> None:
     """Between Christmas and New Year no account tells how it does."""
     fleet, _ = after((LEARNED, LOW), (3, 60))
-    known = fleet.on(31)
+    known = fleet.now
     for day in range(32, 60):
         assert step(fleet, day, Values(100)) is None
-    assert (fleet.on(59), len(fleet.shares)) == (known, 29)
+    assert known is not None
+    assert (fleet.now, len(fleet.shares)) == (known, 29)
+
+
+def test_a_day_of_which_some_partition_has_not_told_is_not_judged() -> None:
+    fleet, _ = after((LEARNED, LOW))
+    few = [step(fleet, day, values(60, told=89)) for day in range(29, 36)]
+    assert (few, fleet.shares, fleet.whole) == ([None] * 7, [(200, TOLD)] * LEARNED, LEARNED)
+    # After a week those are taken to be all.
+    found = [step(fleet, day, values(60, told=89)) for day in (36, 37)]
+    assert [one and one[1].kind for one in found] == [None, "raised"]
+    assert step(after((LEARNED, LOW), (1, 60))[0], 30, values(60, told=90)) is not None
 
 
 def test_an_incident_of_which_nothing_more_is_told_holds_nobody_back_for_ever() -> None:
     fleet, _ = after((LEARNED, LOW), (3, 60))
     told = [step(fleet, day, Values(100)) for day in range(32, 150)]
     assert [(n + 32, one[1].reason) for n, one in enumerate(told) if one] == [(114, "new_normal")]
-    known = fleet.on(149)
-    assert known is not None
-    assert known.ended == "new_normal"
+    assert fleet.now is not None
+    assert fleet.now.ended == "new_normal"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +201,9 @@ def test_an_incident_of_which_nothing_more_is_told_holds_nobody_back_for_ever() 
         (0.6, 90, "", True),
         (0.6, 89, "", False),
         (0.6, 95, "", True),
-        (0.6, 96, "", False),
+        # accounts are judged by it from the second day after on
+        (0.6, 96, "", True),
+        (0.6, 97, "", False),
         (0.6, None, "recovered", False),
     ],
 )
@@ -162,3 +212,31 @@ def test_what_a_shared_fall_explains(
 ) -> None:
     shared = Shared("id", 95, 90, 60, ended)  # type: ignore[arg-type]
     assert shared.explains(ratio, raised_on) is explained
+
+
+@pytest.mark.parametrize("ratio, explained", [(0.02, False), (0.021, True)])
+def test_where_little_is_left_to_all_only_ten_points_less_is_deeper(
+    ratio: float, explained: bool
+) -> None:
+    assert Shared("id", 95, 90, 12).explains(ratio, None) is explained
+    assert Shared("id", 95, 90, 9).explains(0.0, None)
+
+
+@pytest.mark.parametrize(
+    "days, left",
+    # a fall to nothing that shows on the day after its third takes 3.6 points a day: three more
+    # days by when accounts are judged by it; after four weeks it has taken all
+    [(3, 72), (10, 47), (22, 4), (24, 0), (40, 0)],
+)
+def test_what_is_left_is_told_for_the_day_that_is_judged_by_it(days: int, left: int) -> None:
+    fleet, _ = after((LEARNED, LOW))
+    for n in range(1, days + 1):
+        step(fleet, LEARNED + n, values(90, percent=100 - 100 * min(n + 2, 28) // 28))
+    assert fleet.now is not None
+    assert fleet.now.depth == left
+
+
+def test_what_is_left_of_a_fall_that_has_filled_four_weeks_is_what_was_counted() -> None:
+    fleet, _ = after((LEARNED, LOW), (30, 60))
+    assert fleet.now is not None
+    assert fleet.now.depth == 60

@@ -8,6 +8,7 @@ import pytest
 from schemas.envelope import Entry
 from services.detector.partition import Partition
 from tests import builders as a
+from tests import playing
 
 STOP = a.rule("stop", params={"metric": "@meaningful"})
 DROP = a.rule("drop", params={"metric": "@meaningful"}, yields_to=["stop-rule"])
@@ -36,7 +37,7 @@ def play(
         seen = {"app": [day]} if lit else {}
         partition.take(2 * day - 1, a.at(day), told)
         partition.take(2 * day, a.at(day + 1, 2), [a.tick(day + 1, seen=seen)])
-        a.settle(partition)
+        playing.settle(partition)
         states[day] = partition.accounts["account:acme"].states.get("usage", "")
     said = [
         (type(one).__name__.removeprefix("Alert").lower(), (one.day - a.on(1)).days + 1)

@@ -11,6 +11,7 @@ from schemas.envelope import Entry
 from services.detector.partition import Partition
 from services.detector.primitives.finding import Finding
 from tests import builders as a
+from tests import playing
 
 Told = list[tuple[str, str, str, str, int]]
 
@@ -25,15 +26,15 @@ def days(first: int, last: int, **sources: set[int]) -> list[Entry]:
 
 
 def told(*entries: Entry) -> Told:
-    return a.told(a.play(a.Log().each(*entries)).cut().alerts)
+    return playing.told(playing.play(playing.Log().each(*entries)).cut().alerts)
 
 
 BEGIN = (a.rules(a.silent(3)), a.tick(1, 3))
 
 
 def test_an_alert_carries_what_a_person_and_routing_need() -> None:
-    partition = a.play(
-        a.Log().each(
+    partition = playing.play(
+        playing.Log().each(
             a.rules(a.silent(2, severity="low", title="Quiet", play="call-them"), n=7),
             a.tick(1, 3),
             a.profile({"owner": "ana", "name": "Acme", "arr": 120, "currency": "EUR"}),
@@ -138,18 +139,18 @@ def test_an_alert_of_more_than_four_weeks_ago_is_not_judged_again() -> None:
 
 
 def test_days_of_an_outage_are_masked_and_said_to_be_without_data() -> None:
-    log = a.Log().each(*BEGIN, a.usage(day=1), *days(1, 6, app={1, 2}))
-    partition = a.play(log)
+    log = playing.Log().each(*BEGIN, a.usage(day=1), *days(1, 6, app={1, 2}))
+    partition = playing.play(log)
     account = partition.accounts["account:acme"]
     # masked on days 3 to 6: nothing can be told
-    assert (a.told(partition.cut().alerts), account.states) == ([], {"usage": "no_data"})
+    assert (playing.told(partition.cut().alerts), account.states) == ([], {"usage": "no_data"})
     log.each(*days(7, 7))
-    a.apply(partition, log.messages[-1:])
-    a.settle(partition)
+    playing.apply(partition, log.messages[-1:])
+    playing.settle(partition)
     assert account.states == {"usage": "warming_up"}
     # calendar days count for a policy: day 7 is six days after the last event
     (raised,) = partition.cut().alerts
-    assert a.told([raised]) == [("acme", "silent", "activity", "raised", 7)]
+    assert playing.told([raised]) == [("acme", "silent", "activity", "raised", 7)]
     assert [one["reason"] for one in raised.because["masked_days"]] == [
         "no data from its source"
     ] * 4
@@ -159,8 +160,8 @@ def test_several_metrics_as_one_are_dark_only_where_all_of_them_are() -> None:
     one, two = {"source": "one", "metric": "calls"}, {"source": "two", "metric": "logins"}
     ticks = [a.tick(day + 1, 3, seen={"two": [day]}) for day in range(1, 5)]
     story = [a.usage(day=1, **one), a.usage(day=1, **two), *ticks]  # type: ignore[arg-type]
-    partition = a.play(a.Log().each(*BEGIN, *story))
-    assert a.told(partition.cut().alerts) == [("acme", "silent", "activity", "raised", 4)]
+    partition = playing.play(playing.Log().each(*BEGIN, *story))
+    assert playing.told(partition.cut().alerts) == [("acme", "silent", "activity", "raised", 4)]
     states = partition.accounts["account:acme"].states
     assert states == {"calls": "no_data", "logins": "warming_up"}
 
@@ -232,9 +233,9 @@ def test_nobody_speaks_of_growth_while_a_high_risk_is_open(
     ],
 )
 def test_an_alert_ends_with_its_rule(change: Entry, reason: list[str], kept: list[bool]) -> None:
-    log = a.Log().each(*BEGIN, a.usage(day=1), *days(1, 4), change, *days(5, 7))
-    partition = a.play(log)
-    assert [what for *_, what, _ in a.told(partition.cut().alerts)] == ["raised", *reason]
+    log = playing.Log().each(*BEGIN, a.usage(day=1), *days(1, 4), change, *days(5, 7))
+    partition = playing.play(log)
+    assert [what for *_, what, _ in playing.told(partition.cut().alerts)] == ["raised", *reason]
     left = partition.accounts["account:acme"].episodes
     assert [one.open for one in left.values()] == kept
 
@@ -258,31 +259,31 @@ def test_an_alert_ends_when_its_rule_no_longer_takes_the_metric(
 
 
 def test_an_open_closing_is_judged_by_the_rules_that_held_when_it_was_opened() -> None:
-    log = a.Log().each(*BEGIN, a.usage(day=1), *days(1, 3))
-    partition = a.play(log)
-    later = a.Log()
+    log = playing.Log().each(*BEGIN, a.usage(day=1), *days(1, 3))
+    partition = playing.play(log)
+    later = playing.Log()
     later.messages = list(log.messages)
     later.each(*days(4, 4), a.rules(a.silent(1, severity="low"), n=2), *days(5, 5))
-    a.apply(partition, later.messages[len(log.messages) :])
-    a.settle(partition)
+    playing.apply(partition, later.messages[len(log.messages) :])
+    playing.settle(partition)
     alerts = partition.cut().alerts
     assert [(one.rule_set, one.severity, one.day) for one in alerts] == [(1, "high", a.on(4))]
 
 
 def test_a_closing_that_was_opened_before_any_rule_set_is_judged_by_none() -> None:
-    log = a.Log().each(a.tick(1, 3), a.usage(day=1), *days(1, 2), a.rules(a.silent(1)))
-    partition = a.settle(a.apply(Partition.begin(0, 1), log))
+    log = playing.Log().each(a.tick(1, 3), a.usage(day=1), *days(1, 2), a.rules(a.silent(1)))
+    partition = playing.settle(playing.apply(Partition.begin(0, 1), log))
     assert partition.cut().alerts == []
     log.each(*days(3, 3))
-    assert a.told(a.play(log.messages[-1:], partition).cut().alerts) == [
+    assert playing.told(playing.play(log.messages[-1:], partition).cut().alerts) == [
         ("acme", "silent", "activity", "raised", 3)
     ]
 
 
 def test_the_segment_decides_which_parameters_hold() -> None:
     override = {"rule": "silent", "segment": "smb", "params": {"days": 2}, "severity": "info"}
-    found = a.play(
-        a.Log().each(
+    found = playing.play(
+        playing.Log().each(
             a.rules(a.silent(3), overrides=[override]),
             a.tick(1, 3),
             a.profile({"segment": "smb"}),
@@ -334,7 +335,7 @@ def test_imported_history_is_marked() -> None:
         a.tick(5, 3, mode="importing", seen={"app": range(1, 5)}),
     )
     live = (a.tick(6, 3, seen={"app": [5]}), a.payment_failed("p2", day=6, hour=4))
-    alerts = a.play(a.Log().each(*begin, *story, *live)).cut().alerts
+    alerts = playing.play(playing.Log().each(*begin, *story, *live)).cut().alerts
     assert [(one.rule, one.object, one.historic) for one in alerts] == [
         ("unpaid", "p1", True),
         ("silent", "activity", True),
@@ -344,10 +345,10 @@ def test_imported_history_is_marked() -> None:
 
 def test_swings_are_kept_on_sundays_and_given_back_by_their_age() -> None:
     drop = a.rule("drop", "fell", params={"metric": "@meaningful"})
-    log = a.Log().add(a.rules(drop), a.tick(1, 3))
+    log = playing.Log().add(a.rules(drop), a.tick(1, 3))
     for day in range(1, 204):
         log.add(a.usage(10 + day % 3, day=day), a.tick(day + 1, 3, seen={"app": [day]}))
-    partition = a.play(log)
+    partition = playing.play(log)
     line = partition.accounts["account:acme"].facts.buckets.lines["usage"]
     # 28 judged days and 84 before them: the first Sunday with a swing is day 112, the last 203
     assert len(line.swings) == (203 - 112) // 7 + 1
@@ -359,10 +360,10 @@ def test_a_finding_is_plain_data() -> None:
 
 
 def test_an_alert_that_is_cleared_says_why() -> None:
-    log = a.Log().each(
+    log = playing.Log().each(
         a.rules(a.unpaid(1)), a.tick(1, 3), a.payment_failed(), a.payment_succeeded(hour=13)
     )
-    raised, cleared = a.play(log).cut().alerts
+    raised, cleared = playing.play(log).cut().alerts
     assert isinstance(cleared, AlertCleared)
     assert (cleared.alert_id, cleared.reason, cleared.fired_at) == (
         raised.alert_id,

@@ -143,7 +143,7 @@ def test_a_rule_set_is_kept_as_long_as_an_open_closing_asks_for_it() -> None:
     ledger.apply_rules(3, "three")
     assert ledger.rule_sets == {1: "one", 3: "three"}
     ledger.record.closings.clear()
-    ledger.drop_rules()
+    ledger.drop_unasked()
     records = stored(ledger, records)
     assert sorted(records) == [ROOT, f"{ROOT}/rules/3"]
 

@@ -8,6 +8,7 @@ from services.detector.facts.usage import Usage
 from services.detector.partition import Partition
 from services.detector.showing import shown
 from tests import builders as a
+from tests import playing
 from tests.unit.detector.views import began, counts, sums
 
 ACME = "account:acme"
@@ -16,8 +17,8 @@ RULES = a.rules(a.silent(2), a.unpaid(1))
 
 def test_what_comes_later_goes_on_and_the_days_stay() -> None:
     log = began(a.usage(5, day=9), a.merged("beta", day=10), a.usage(1, day=10, id="x"))
-    partition = a.play(log.add(a.profile({"owner": "ana"}, day=10, id="y")))
-    sent = a.forwards(partition)
+    partition = playing.play(log.add(a.profile({"owner": "ana"}, day=10, id="y")))
+    sent = playing.forwards(partition)
     assert [(one.id, one.subjects, one.origin) for one in sent] == [
         ("x", ("account:beta",), Origin("forward/1", 0, 1, 2 << 20)),
         ("y", ("account:beta",), Origin("forward/1", 0, 2, 0)),
@@ -28,13 +29,13 @@ def test_what_comes_later_goes_on_and_the_days_stay() -> None:
 
 
 def test_its_open_alerts_clear_and_nothing_judges_it_any_more() -> None:
-    log = a.Log().each(RULES, a.tick(1, 3), a.usage(day=1), a.payment_failed(day=1))
+    log = playing.Log().each(RULES, a.tick(1, 3), a.usage(day=1), a.payment_failed(day=1))
     log.each(*(a.tick(day + 1, 3, seen={"app": [day]}) for day in range(1, 5)))
     log.add(a.merged("beta", day=5, hour=4))
     log.each(*(a.tick(day + 1, 3, seen={"app": [day]}) for day in range(5, 9)))
-    partition = a.play(log)
+    partition = playing.play(log)
     cut = partition.cut()
-    assert a.told(cut.alerts) == [
+    assert playing.told(cut.alerts) == [
         ("acme", "unpaid", "p1", "raised", 1),
         ("acme", "silent", "activity", "raised", 3),
         ("acme", "silent", "activity", "superseded", 5),
@@ -46,42 +47,42 @@ def test_its_open_alerts_clear_and_nothing_judges_it_any_more() -> None:
 
 @pytest.mark.parametrize("judged_at_once", [True, False])
 def test_a_day_that_was_due_before_is_judged_before(judged_at_once: bool) -> None:
-    log = a.Log().each(RULES, a.tick(1, 3), a.usage(day=1))
+    log = playing.Log().each(RULES, a.tick(1, 3), a.usage(day=1))
     log.each(*(a.tick(day + 1, 3, seen={"app": [day]}) for day in range(1, 4)))
     log.add(a.merged("beta", day=4, hour=4))
     partition = Partition.begin(0, 1)
     for message in log:
         partition.apply(*message)
         if judged_at_once:
-            a.settle(partition)
-    a.settle(partition)
-    found = a.told(partition.cut().alerts)
+            playing.settle(partition)
+    playing.settle(partition)
+    found = playing.told(partition.cut().alerts)
     assert [what for *_, what, _ in found] == ["raised", "superseded"]
 
 
 def test_the_newest_merge_by_time_and_id_holds() -> None:
     log = began(a.merged("beta", day=5, id="m"), a.merged("older", day=4), a.merged("a", day=5))
-    a.play(log.add(a.usage(day=10)))
-    partition = a.play(log)
-    assert [one.subjects for one in a.forwards(partition)] == [("account:beta",)]
-    a.play(log.add(a.merged("gamma", day=6), a.usage(day=10)).messages[-1:], partition)
-    assert [one.subjects for one in a.forwards(partition)] == [("account:gamma",)]
+    playing.play(log.add(a.usage(day=10)))
+    partition = playing.play(log)
+    assert [one.subjects for one in playing.forwards(partition)] == [("account:beta",)]
+    playing.play(log.add(a.merged("gamma", day=6), a.usage(day=10)).messages[-1:], partition)
+    assert [one.subjects for one in playing.forwards(partition)] == [("account:gamma",)]
 
 
 @pytest.mark.parametrize("into", ["acme", "be\nta"])
 def test_an_account_lives_on_under_another_printable_id(into: str) -> None:
-    partition = a.play(began(a.merged(into, day=10), a.usage(day=10)))
+    partition = playing.play(began(a.merged(into, day=10), a.usage(day=10)))
     assert [one.reason for one in partition.cut().rejects] == ["invalid"]
-    assert (a.forwards(partition), sums(partition)) == ([], {10: 1})
+    assert (playing.forwards(partition), sums(partition)) == ([], {10: 1})
 
 
 def test_entries_go_no_more_than_four_times_round_a_circle() -> None:
     log = began(a.merged("beta", day=10), a.merged("acme", account="beta", day=10))
-    partition = a.play(log.add(a.usage(day=10, id="x"), a.usage(day=10, id="y")))
+    partition = playing.play(log.add(a.usage(day=10, id="x"), a.usage(day=10, id="y")))
     hops = []
-    while sent := a.forwards(partition):
+    while sent := playing.forwards(partition):
         hops.append([one.origin.input for one in sent if one.origin])
-        a.play(log.add(*sent).messages[-1:], partition)
+        playing.play(log.add(*sent).messages[-1:], partition)
     assert hops == [[f"forward/{hop}"] * 2 for hop in range(1, 5)]
     rejects = partition.cut().rejects
     assert [one.reason for one in rejects] == ["merged_in_a_circle"] * 2
@@ -90,10 +91,10 @@ def test_entries_go_no_more_than_four_times_round_a_circle() -> None:
 
 def test_it_is_in_the_snapshot_and_of_others_nothing_is_written() -> None:
     log = began(a.merged("beta", day=10, id="m"), a.usage(day=10, account="gamma"))
-    stored = a.store({}, a.play(log).cut())
+    stored = playing.store({}, playing.play(log).cut())
     restored = Partition.restore(0, 1, stored)
-    a.play(log.add(a.usage(day=10)).messages[-1:], restored)
-    assert len(a.forwards(restored)) == 1
+    playing.play(log.add(a.usage(day=10)).messages[-1:], restored)
+    assert len(playing.forwards(restored)) == 1
     fields = {who: msgspec.msgpack.decode(stored[f"account:{who}"]) for who in ("acme", "gamma")}
     assert fields["acme"]["merged"] == ["beta", a.at(10), "m"]
     # what an earlier version wrote is what is written now
@@ -107,14 +108,14 @@ def test_what_a_quarantine_held_goes_on_after_the_repair(monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr(Usage, "fold", bug)
         log = began(a.usage(1, day=10), a.merged("beta", day=10), a.usage(2, day=10, id="x"))
-        partition = a.play(log)
+        partition = playing.play(log)
     again = [
         msgspec.structs.replace(one, origin=Origin(f"repair:{ACME}", 0, 1, place))
         for place, one in enumerate(log.entries[1])
     ]
-    a.play(log.add(a.repaired(), *again, appended=a.at(10, 13)).messages[-1:], partition)
+    playing.play(log.add(a.repaired(), *again, appended=a.at(10, 13)).messages[-1:], partition)
     assert sums(partition) == {10: 1}
-    assert [(one.id, one.origin) for one in a.forwards(partition)] == [
+    assert [(one.id, one.origin) for one in playing.forwards(partition)] == [
         ("x", Origin("forward/1", 0, 2, 3 << 20))
     ]
     assert partition.accounts[ACME].owed == []

@@ -24,6 +24,7 @@ from services.detector.store import Store
 from services.footprint import Footprint
 from services.log_sizes import LogSizes
 from tests import builders as a
+from tests import playing
 from tests.unit.alerts.test_metrics import told
 
 PLACE = 'partition="3",topic="events.v1"'
@@ -99,27 +100,27 @@ def test_a_quarantined_subject_is_shown_until_it_is_repaired(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     name = "ebbwatch_quarantined_subjects"
-    log = a.Log().each(a.tick(20, 3), a.usage(day=20), a.usage(day=20, account="beta"))
-    worker = Worker(a.apply(Partition.begin(3, 8), log))
+    log = playing.Log().each(a.tick(20, 3), a.usage(day=20), a.usage(day=20, account="beta"))
+    worker = Worker(playing.apply(Partition.begin(3, 8), log))
     assert worker.told(name) == {f"{name}{{{PLACE}}}": 0}
     monkeypatch.setattr(Usage, "fold", broken(Usage.fold))
-    a.apply(worker.partition, log.add(a.usage(13, day=20, id="x")).messages[-1:])
+    playing.apply(worker.partition, log.add(a.usage(13, day=20, id="x")).messages[-1:])
     assert worker.told(name) == {f"{name}{{{PLACE}}}": 1}
-    a.apply(worker.partition, log.add(a.repaired()).messages[-1:])
+    playing.apply(worker.partition, log.add(a.repaired()).messages[-1:])
     assert worker.told(name) == {f"{name}{{{PLACE}}}": 0}
 
 
 def test_a_rule_that_is_off_for_accounts_is_shown_until_the_next_rule_set() -> None:
     name = "ebbwatch_rules_off"
-    log = a.Log().each(a.rules(a.silent(3)), a.usage(day=20), a.usage(day=20, account="beta"))
-    worker = Worker(a.apply(Partition.begin(3, 8), log))
+    log = playing.Log().each(a.rules(a.silent(3)), a.usage(day=20), a.usage(day=20, account="beta"))
+    worker = Worker(playing.apply(Partition.begin(3, 8), log))
     assert worker.told(name) == {}
     for account in worker.partition.accounts.values():
         account.off["silent"] = 1
     assert worker.told(name) == {
         f'{name}{{partition="3",rule="silent",topic="events.v1"}}': 2,
     }
-    a.apply(worker.partition, log.add(a.rules(a.silent(4), n=2)).messages[-1:])
+    playing.apply(worker.partition, log.add(a.rules(a.silent(4), n=2)).messages[-1:])
     assert set(worker.told(name).values()) == {0}
 
 
@@ -131,7 +132,7 @@ def test_a_clock_that_stands_still_grows_old_also_when_no_tick_ever_came() -> No
     assert worker.told(name) == {f"{name}{{{PLACE}}}": 90}
     mode = "ebbwatch_mode_info"
     assert worker.told(mode) == {f'{mode}{{mode="new",{PLACE}}}': 1}
-    a.apply(worker.partition, a.Log().add(a.tick(20, 11)).messages)
+    playing.apply(worker.partition, playing.Log().add(a.tick(20, 11)).messages)
     assert worker.told(name) == {f"{name}{{{PLACE}}}": 90 + 3600}
     worker.now += 60
     assert worker.told(name) == {f"{name}{{{PLACE}}}": 150 + 3600}
@@ -140,8 +141,8 @@ def test_a_clock_that_stands_still_grows_old_also_when_no_tick_ever_came() -> No
 
 def test_the_snapshot_is_measured_as_it_is_written_and_beside_its_bounds() -> None:
     worker = Worker()
-    log = a.Log().each(a.tick(20, 3), *(a.usage(day=20, account=f"a{n}") for n in range(9)))
-    a.apply(worker.partition, log)
+    log = playing.Log().each(a.tick(20, 3), *(a.usage(day=20, account=f"a{n}") for n in range(9)))
+    playing.apply(worker.partition, log)
     cut = worker.partition.cut()
     worker.store.put(cut)
     written = {key: value for key, value in cut.records if value is not None}
@@ -160,12 +161,12 @@ def test_the_snapshot_is_measured_as_it_is_written_and_beside_its_bounds() -> No
 
 def test_a_busy_account_takes_a_small_part_of_what_is_allowed_for_one() -> None:
     worker = Worker()
-    log = a.Log().add(a.rules(a.silent(30)), a.tick(1, 3))
+    log = playing.Log().add(a.rules(a.silent(30)), a.tick(1, 3))
     for day in range(1, 211):
         log.add(*(a.usage(n + day, day=day, metric=f"m{n % 4}", person=f"u{n}") for n in range(20)))
         log.add(a.tick(day + 1, 3))
-    a.apply(worker.partition, log)
-    a.settle(worker.partition)
+    playing.apply(worker.partition, log)
+    playing.settle(worker.partition)
     cut = worker.partition.cut()
     taken = sum(len(v or b"") for key, v in cut.records if key.startswith("account:"))
     bound = worker.told("ebbwatch_state_bound_bytes")
@@ -177,7 +178,7 @@ def test_a_busy_account_takes_a_small_part_of_what_is_allowed_for_one() -> None:
 
 def test_persons_who_wait_or_have_joined_stay_within_what_is_allowed() -> None:
     worker = Worker()
-    log, ids = a.Log(), [str(UUID(int=n)) for n in range(3_000)]
+    log, ids = playing.Log(), [str(UUID(int=n)) for n in range(3_000)]
     log.add(*(a.about(a.joined(one, id=f"j{one}"), f"person:{one}") for one in ids))
     for who in ids[:20]:
         log.add(
@@ -186,7 +187,7 @@ def test_persons_who_wait_or_have_joined_stay_within_what_is_allowed() -> None:
                 for n in range(1_000)
             )
         )
-    a.apply(worker.partition, log)
+    playing.apply(worker.partition, log)
     cut = worker.partition.cut()
     assert worker.partition.waiting > 10_000
     taken = sum(len(key.encode()) + len(v or b"") for key, v in cut.records if "person" in key)
@@ -213,9 +214,9 @@ def test_replayed_messages_and_the_duplicate_horizon_are_shown() -> None:
         "ebbwatch_duplicate_horizon_ids",
         "ebbwatch_duplicate_horizon_seconds",
     )
-    log = a.Log().each(a.usage(day=20, hour=3, id="e1"), a.usage(day=20, hour=4, id="e1"))
-    worker = Worker(a.apply(Partition.begin(3, 8), log), counted=Counter({REPLAYED: 4}))
-    a.apply(worker.partition, log.messages[:1])
+    log = playing.Log().each(a.usage(day=20, hour=3, id="e1"), a.usage(day=20, hour=4, id="e1"))
+    worker = Worker(playing.apply(Partition.begin(3, 8), log), counted=Counter({REPLAYED: 4}))
+    playing.apply(worker.partition, log.messages[:1])
     horizon = {
         f'{names[3]}{{channel="http",{PLACE}}}': NOW - log.messages[0].appended / 1e6,
     }
@@ -243,9 +244,9 @@ def test_days_that_wait_for_an_input_are_shown_and_inputs_for_which_none_does() 
     content = msgspec.json.encode(RuleSetContent(rules=[], inputs=inputs)).decode()
     rules = Entry("", "ebbwatch", 0, (), RulesApplied(n=1, content=content))
     told = ClockTicked(at=a.at(20, 3), mode="live", complete_until={"crm/0": a.at(20, 3)})
-    log = a.Log().each(rules, a.tick(19, 3), a.usage(day=19))
+    log = playing.Log().each(rules, a.tick(19, 3), a.usage(day=19))
     log.add(Entry("", "ebbwatch", 0, (), told), appended=a.at(20, 3))
-    worker = Worker(a.apply(Partition.begin(3, 8), log))
+    worker = Worker(playing.apply(Partition.begin(3, 8), log))
     assert worker.told(name) == {
         f'{name}{{input="crm",{PLACE}}}': 0,
         f'{name}{{input="usage",{PLACE}}}': 1,

@@ -1,28 +1,23 @@
 """The model test: whatever crashes, whoever owns a partition, the logs decide (design.md §5)."""
 
 from collections.abc import Callable, Sequence
-from datetime import date
-from fractions import Fraction
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from schemas import alerts as alert_codec
-from schemas.alerts import Alert
 from schemas.config import MetricFlags
 from schemas.envelope import Entry
-from schemas.events import AccountErased, ClockTicked, PartClosed, UsageRecorded
+from schemas.events import ClockTicked, UsageRecorded
 from services.detector import persons
-from services.detector.calendars import to_date
 from services.detector.facts import Moment, Step
 from services.detector.facts.usage import Usage
-from services.detector.partition import Partition
 from tests import builders as a
-from tests.unit.detector.oracle import Buckets, Recount, Sent
+from tests import playing
+from tests.unit.detector import contents
+from tests.unit.detector.oracle import Recount, Sent
 from tests.unit.detector.stories import BUG, KINDS, WHO, Stories, home
 from tests.unit.detector.workers import Owner, Worker
 
@@ -169,7 +164,9 @@ class PartitionModel(RuleBasedStateMachine):
     @rule(which=partitions)
     def replay(self, which: int) -> None:
         worker = self.workers[which]
-        a.apply(worker.owner.partition, worker.log.messages[: worker.owner.partition.stamp + 1])
+        playing.apply(
+            worker.owner.partition, worker.log.messages[: worker.owner.partition.stamp + 1]
+        )
 
     @rule(which=partitions, count=st.integers(1, 4))
     def send_forwards(self, which: int, count: int) -> None:
@@ -228,7 +225,7 @@ class PartitionModel(RuleBasedStateMachine):
         for number, worker in enumerate(self.workers):
             for judged_at_once in (1, 250):
                 self._same(number, self._undisturbed(worker, judged_at_once))
-            assert len({_moment(one) for one in worker.alerts}) == len(worker.alerts)
+            assert len({contents.moment(one) for one in worker.alerts}) == len(worker.alerts)
             self._counted(worker, recounts[number])
 
     def _proceed(self, worker: Worker) -> bool:
@@ -254,30 +251,30 @@ class PartitionModel(RuleBasedStateMachine):
     def _same(self, number: int, undisturbed: Owner) -> None:
         """What was stored, raised and sent is what one undisturbed owner would have."""
         worker, cut = self.workers[number], undisturbed.partition.cut()
-        assert worker.stored == a.store({}, cut)
-        assert _encoded(worker.alerts) == _encoded(cut.alerts)
-        assert _plain(worker.rejects) == _plain(cut.rejects)
+        assert worker.stored == playing.store({}, cut)
+        assert contents.encoded(worker.alerts) == contents.encoded(cut.alerts)
+        assert contents.plain(worker.rejects) == contents.plain(cut.rejects)
         for target, other in enumerate(self.workers):
             told = [one for to, one in undisturbed.unsent if to and home(to) == target]
-            assert [*_forwards(other.log, number).values()] == told
+            assert [*contents.forwards(other.log, number).values()] == told
             said = {one.id: one for to, one in undisturbed.unsent if not to}
-            assert _said(other.log, number) == said
+            assert contents.said(other.log, number) == said
 
     def _counted(self, worker: Worker, recount: Recount) -> None:
         """What was counted is what a recount of the log says, which shares no code with it."""
         partition, buggy = worker.restored(), self._buggy()
-        counted = buckets(partition, recount)
-        assert _without(buggy, counted) == _without(buggy, recount.kept())
-        assert _subjects(partition) == recount.subjects()
+        counted = contents.buckets(partition, recount)
+        assert contents.without(buggy, counted) == contents.without(buggy, recount.kept())
+        assert contents.subjects(partition) == recount.subjects()
         found = [
             Sent(one.subjects[0].partition(":")[2], one.id, *one.origin)
             for other in self.workers
-            for one in _forwards(other.log, recount.number).values()
+            for one in contents.forwards(other.log, recount.number).values()
             if one.origin is not None
         ]
         erased = {(who, until) for who, until in recount.erasures if who not in buggy}
         for other in self.workers:
-            assert erased <= _erasures(other.log)
+            assert erased <= contents.erasures(other.log)
         sent = [one for one in recount.sent if not self._held(worker.log, one, buggy)]
         assert sorted(one for one in found if not self._held(worker.log, one, buggy)) == sorted(
             sent
@@ -299,7 +296,7 @@ class PartitionModel(RuleBasedStateMachine):
             if isinstance(one.event, UsageRecorded) and one.event.metric == BUG
         }
 
-    def _held(self, log: a.Log, sent: Sent, buggy: set[str]) -> bool:
+    def _held(self, log: playing.Log, sent: Sent, buggy: set[str]) -> bool:
         """Tell whether a forward is of an entry that a quarantine may have held."""
         cause = log.entries[sent.offset][sent.place >> 20]
         return any(subject.partition(":")[2] in buggy for subject in cause.subjects)
@@ -324,69 +321,6 @@ class PartitionModel(RuleBasedStateMachine):
         return a.rules(*declared, n=n, **beside)
 
 
-def buckets(partition: Partition, recount: Recount) -> Buckets:
-    """Return a partition's day buckets as the oracle tells them."""
-    found: Buckets = {}
-    for account in partition.accounts.values():
-        for metric, line in account.facts.buckets.lines.items():
-            days: dict[date, Fraction] = {}
-            for place, value in enumerate(line.values):
-                day = to_date(line.first + place)
-                if value and day >= recount.kept_from(account.id):
-                    days[day] = Fraction(value, 1000)
-            found.setdefault(account.id, {})[metric] = days
-    return found
-
-
-def _subjects(partition: Partition) -> dict[str, Any]:
-    """Return persons, and of our own side what the oracle counts."""
-    found = {}
-    for one in partition.subjects_shown():
-        subject, facts = one["subject"], one["facts"]
-        if subject == "company":
-            facts = {month: sums[""] for month, sums in facts["spend"].items()}
-        elif subject.startswith("colleague:"):
-            facts = facts["touches"]
-        found[subject] = facts
-    return found
-
-
-def _forwards(log: a.Log, number: int) -> dict[tuple[Any, ...], Entry]:
-    """Return the forwards of a partition in a log, each when it first came, by origin."""
-    found: dict[tuple[Any, ...], Entry] = {}
-    for entries in log.entries:
-        for one in entries:
-            origin = one.origin
-            if origin and origin.input.startswith("forward/") and origin.partition == number:
-                assert found.setdefault(origin, one) == one
-    return found
-
-
-def _said(log: a.Log, number: int) -> dict[str, Entry]:
-    """Return what a partition said to all others in a log: summaries, and erasures; by id."""
-    found: dict[str, Entry] = {}
-    for entries in log.entries:
-        for one in entries:
-            if isinstance(one.event, PartClosed):
-                mine = bool(one.event.revision) and one.event.partition == number
-            else:
-                mine = one.id.startswith("erase/") and home(one.subjects[0]) == number
-            if mine:
-                assert found.setdefault(one.id, one) == one
-    return found
-
-
-def _erasures(log: a.Log) -> set[tuple[str, int]]:
-    """Return the accounts that a log has erased, and up to when."""
-    return {
-        (subject.partition(":")[2], one.time)
-        for entries in log.entries
-        for one in entries
-        if isinstance(one.event, AccountErased)
-        for subject in one.subjects
-    }
-
-
 def _with_a_bug(fold: Callable[..., Step | str | None]) -> Callable[..., Step | str | None]:
     """A fold that raises on one metric."""
 
@@ -396,22 +330,6 @@ def _with_a_bug(fold: Callable[..., Step | str | None]) -> Callable[..., Step | 
         return fold(usage, one, at)
 
     return folded
-
-
-def _without(accounts: set[str], counted: Buckets) -> Buckets:
-    return {account: days for account, days in counted.items() if account not in accounts}
-
-
-def _encoded(alerts: Sequence[Alert]) -> list[bytes]:
-    return sorted(alert_codec.encode(one) for one in alerts)
-
-
-def _plain(records: Sequence[msgspec.Struct]) -> list[bytes]:
-    return sorted(msgspec.msgpack.encode(one) for one in records)
-
-
-def _moment(one: Alert) -> tuple[str, str, Any]:
-    return one.alert_id, type(one).__name__, one.fired_at
 
 
 PartitionModel.TestCase.settings = settings(

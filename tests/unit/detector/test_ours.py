@@ -12,6 +12,7 @@ from services.detector.facts.portfolio import (
 )
 from services.detector.partition import Partition
 from tests import builders as a
+from tests import playing
 from tests.unit.detector.views import began, counts
 
 NOTHING: dict[str, Any] = {"arr": {}, "spend": {}, "targets": {}, "left": {}, "deals": {}}
@@ -22,7 +23,7 @@ def shown(partition: Partition) -> dict[str, Any]:
 
 
 def test_the_company_is_summed_by_month_kind_and_currency() -> None:
-    partition = a.play(
+    partition = playing.play(
         began(
             a.moved("new", 500, effective=1),
             a.moved("new", 300, effective=2, day=9),
@@ -42,12 +43,12 @@ def test_the_company_is_summed_by_month_kind_and_currency() -> None:
 def test_of_targets_the_newest_by_time_and_id_holds() -> None:
     first = a.target(100, day=3, id="b")
     log = began(first, a.target(300, day=3, id="a"), a.target(200, day=4), a.target(50, day=2))
-    assert shown(a.play(log))["company"]["targets"] == {"2026-Q1/EUR": 200}
+    assert shown(playing.play(log))["company"]["targets"] == {"2026-Q1/EUR": 200}
 
 
 def test_deals_and_opportunities_are_counted_and_concern_the_account_too() -> None:
     log = began(a.deal(day=10), a.opportunity(day=10), a.opportunity(day=9))
-    partition = a.play(log)
+    partition = playing.play(log)
     deals = {"deals": {"2026-01": 1}, "opportunities": {"2026-01": 2}}
     assert shown(partition) == {"company": NOTHING | {"deals": deals}}
     assert list(partition.accounts) == ["account:acme"]
@@ -55,7 +56,7 @@ def test_deals_and_opportunities_are_counted_and_concern_the_account_too() -> No
 
 def test_a_colleague_is_touched_upon_rates_and_leaves() -> None:
     ana = "colleague:ana"
-    partition = a.play(
+    partition = playing.play(
         began(
             a.about(a.touch(day=8), "account:acme", ana),
             a.about(a.touch(day=9, two_way=False), ana),
@@ -79,28 +80,28 @@ def test_a_colleague_is_touched_upon_rates_and_leaves() -> None:
 def test_touches_of_the_last_four_hundred_days_are_counted() -> None:
     ana = "colleague:ana"
     told = [a.about(a.touch(day=day), ana) for day in (1, 2)]
-    log = a.Log().add(a.tick(400, 3), *told).add(a.tick(401, 3), a.about(a.touch(day=1), ana))
-    partition = a.play(log)
+    log = playing.Log().add(a.tick(400, 3), *told).add(a.tick(401, 3), a.about(a.touch(day=1), ana))
+    partition = playing.play(log)
     assert [*shown(partition)[ana]["touches"]] == [a.on(1).isoformat(), a.on(2).isoformat()]
     assert counts(partition, "rejected") == {("rejected", "too_late"): 1}
-    a.play(log.add(a.about(a.touch(day=401, hour=1), ana)).messages[-1:], partition)
+    playing.play(log.add(a.about(a.touch(day=401, hour=1), ana)).messages[-1:], partition)
     assert [*shown(partition)[ana]["touches"]] == [a.on(2).isoformat(), a.on(401).isoformat()]
 
 
 def test_both_are_in_the_snapshot_and_go_on_from_there() -> None:
     log = began(a.moved(), a.target(7, day=3), a.colleague_left(day=10), a.sentiment(2, day=10))
     log.add(a.moved(), a.target(9, day=2), a.sentiment(2, day=10), a.sentiment(1, day=10))
-    former = a.play(log.messages[:2])
-    stored = a.store({}, former.cut())
-    owner = a.play(log.messages[2:], Partition.restore(0, 1, stored))
-    undisturbed = a.play(log)
+    former = playing.play(log.messages[:2])
+    stored = playing.store({}, former.cut())
+    owner = playing.play(log.messages[2:], Partition.restore(0, 1, stored))
+    undisturbed = playing.play(log)
     assert shown(owner) == shown(undisturbed)
-    assert a.store(stored, owner.cut()) == a.store({}, undisturbed.cut())
+    assert playing.store(stored, owner.cut()) == playing.store({}, undisturbed.cut())
 
 
 def test_what_says_nothing_of_a_subject_changes_nothing() -> None:
     log = began(a.about(a.usage(day=10), "company", "colleague:ana", "team:west"))
-    assert shown(a.play(log)) == {}
+    assert shown(playing.play(log)) == {}
 
 
 def test_a_fold_that_raises_is_contained_and_its_entry_kept_aside(
@@ -110,7 +111,7 @@ def test_a_fold_that_raises_is_contained_and_its_entry_kept_aside(
         raise ArithmeticError("a bug")
 
     monkeypatch.setattr(Portfolio, "fold", bug)
-    partition = a.play(began(a.moved(), a.usage(day=10)))
+    partition = playing.play(began(a.moved(), a.usage(day=10)))
     assert partition.failures == [("company", "", "ArithmeticError: a bug")]
     assert [one.reason for one in partition.cut().rejects] == ["fold_raised"]
     assert shown(partition) == {}
@@ -125,19 +126,19 @@ def test_a_fold_that_raises_is_contained_and_its_entry_kept_aside(
 )
 def test_no_producer_fills_the_record_of_the_company(told: list[Any], reason: int) -> None:
     assert SUMS_LIMIT == 250 * 12
-    partition = a.play(a.Log().add(a.tick(1, 3)).add(*told))
+    partition = playing.play(playing.Log().add(a.tick(1, 3)).add(*told))
     assert sum(counts(partition, "rejected").values()) == reason
 
 
 def test_of_many_who_left_the_last_are_remembered() -> None:
     left = [a.colleague_left(f"c{n:04}", day=10, hour=n / 120) for n in range(LEFT_LIMIT + 1)]
-    told = shown(a.play(began(a.colleague_left("zoe", day=9), *left)))["company"]["left"]
+    told = shown(playing.play(began(a.colleague_left("zoe", day=9), *left)))["company"]["left"]
     assert sorted(told) == [f"c{n:04}" for n in range(1, LEFT_LIMIT + 1)]
 
 
 def test_a_sum_that_no_snapshot_could_hold_is_refused() -> None:
     most = 10**15
     told = [a.moved("new", most) for _ in range(4_612)]
-    partition = a.play(began(*told))
+    partition = playing.play(began(*told))
     assert counts(partition, "rejected") == {("rejected", "sum_too_large"): 1}
     assert shown(partition)["company"]["arr"] == {"2026-01": {"new/EUR": 4_611 * most}}

@@ -15,8 +15,9 @@ from services.detector.sending import WAITING_LIMIT, Outgoing
 from services.detector.settings import DetectorSettings
 from services.detector.store import Store
 from services.runtime import ExitCode, Health
-from tests.builders import Log, joined, of_person, usage
+from tests.builders import joined, of_person, usage
 from tests.platform import eventually
+from tests.playing import Log
 
 GENERATION = 4
 

@@ -14,6 +14,7 @@ from services.detector.partition import Partition
 from services.detector.parts import KEEP_DAYS
 from services.detector.peers import SEGMENT_LIMIT, Values
 from tests import builders as a
+from tests import playing
 
 DAY = 112
 """The first day on which 84 days of baseline lie before four weeks."""
@@ -39,9 +40,9 @@ def fell(who: str, earlier: float, later: float, **profile: Any) -> list[Entry]:
     ]
 
 
-def began(*stories: Sequence[Entry], mode: Mode = "live") -> a.Log:
+def began(*stories: Sequence[Entry], mode: Mode = "live") -> playing.Log:
     """A log up to noon of day 112; a zone counts from the day after it became known."""
-    log = a.Log().add(a.rules(DROP), a.tick(DAY - 2, 12, mode=mode))
+    log = playing.Log().add(a.rules(DROP), a.tick(DAY - 2, 12, mode=mode))
     for story in stories:
         log.add(*story)
     # Seen every day: in a partition of one account its silence would be an outage of the source.
@@ -50,7 +51,7 @@ def began(*stories: Sequence[Entry], mode: Mode = "live") -> a.Log:
 
 def said(partition: Partition, day: int = DAY) -> list[Entry]:
     """Take what a partition has to say, and return what it says of a day."""
-    return [one for one in a.forwards(partition) if told(one).day == a.on(day)]
+    return [one for one in playing.forwards(partition) if told(one).day == a.on(day)]
 
 
 def told(entry: Entry) -> PartClosed:
@@ -75,8 +76,8 @@ def part(
 
 
 def known(*entries: Entry, partitions: int = 4) -> Partition:
-    log = a.Log().add(a.tick(DAY + 2)).each(*entries)
-    return a.play(log, Partition.begin(0, partitions))
+    log = playing.Log().add(a.tick(DAY + 2)).each(*entries)
+    return playing.play(log, Partition.begin(0, partitions))
 
 
 def merged(partition: Partition, scope: str = "company", day: int = DAY) -> Values:
@@ -96,9 +97,9 @@ def test_when_a_day_is_judged_its_partition_says_how_its_accounts_did() -> None:
         fell("beta", 10, 10, segment="smb"),
         fell("gamma", 0.1, 5),
     )
-    partition = a.play(log)
+    partition = playing.play(log)
     assert said(partition) == []
-    a.play(log.add(a.tick(DAY + 1, 2)).messages[-1:], partition)
+    playing.play(log.add(a.tick(DAY + 1, 2)).messages[-1:], partition)
     due = a.at(DAY + 1, 2)
     assert said(partition) == [
         Entry(
@@ -114,12 +115,12 @@ def test_when_a_day_is_judged_its_partition_says_how_its_accounts_did() -> None:
         )
     ]
     # it says so once, and to everybody
-    a.play(log.add(a.tick(DAY + 1, 3)).messages[-1:], partition)
+    playing.play(log.add(a.tick(DAY + 1, 3)).messages[-1:], partition)
     assert partition.forwards() == []
 
 
 def test_it_goes_to_every_partition() -> None:
-    partition = a.play(began(fell("acme", 10, 5)).add(a.tick(DAY + 1, 2)))
+    partition = playing.play(began(fell("acme", 10, 5)).add(a.tick(DAY + 1, 2)))
     assert {subject for subject, _ in partition.forwards()} == {""}
 
 
@@ -137,32 +138,32 @@ def test_it_goes_to_every_partition() -> None:
 def test_the_ratio_does_not_depend_on_which_rules_ask(
     rules: Sequence[Any], told_: dict[str, Any]
 ) -> None:
-    log = a.Log().each(a.rules(*rules), a.tick(DAY, 12), *fell("acme", 10, 5))
-    (only,) = said(a.play(log.add(a.tick(DAY + 1, 2))))
+    log = playing.Log().each(a.rules(*rules), a.tick(DAY, 12), *fell("acme", 10, 5))
+    (only,) = said(playing.play(log.add(a.tick(DAY + 1, 2))))
     assert told(only).values == told_
 
 
 def test_of_history_nothing_is_said() -> None:
     log = began(fell("acme", 10, 5), mode="importing").add(a.tick(DAY + 1, 2, mode="importing"))
-    assert a.forwards(a.play(log)) == []
+    assert playing.forwards(playing.play(log)) == []
 
 
 def test_of_history_that_all_play_together_it_is_said() -> None:
     log = began(fell("acme", 10, 5), mode="importing").add(a.tick(DAY + 1, 2, mode="importing"))
-    partition = a.play(log, Partition.begin(0, 1, in_step=True))
+    partition = playing.play(log, Partition.begin(0, 1, in_step=True))
     assert [told(one).values for one in said(partition)] == [plain(1, p50=1)]
 
 
 def test_an_account_that_came_after_the_day_was_opened_is_not_counted() -> None:
     log = began(fell("acme", 10, 5)).each(a.tick(DAY + 1, 2), a.usage(account="new", day=DAY + 1))
-    (counted,) = said(a.settle(a.apply(Partition.begin(0, 1), log)))
+    (counted,) = said(playing.settle(playing.apply(Partition.begin(0, 1), log)))
     assert told(counted).values["accounts"] == 1
 
 
 def test_a_zone_in_which_nobody_is_says_nothing() -> None:
     """Accounts begin in UTC, and its days go on being opened when the last one has moved."""
     log = began(fell("acme", 10, 5, timezone="Asia/Kolkata")).add(a.tick(DAY + 1, 2))
-    assert [told(one).revision for one in said(a.play(log))] == [a.at(DAY, 20.5)]
+    assert [told(one).revision for one in said(playing.play(log))] == [a.at(DAY, 20.5)]
 
 
 def test_zones_add_up_and_each_revision_is_larger_also_where_days_end_at_once() -> None:
@@ -170,7 +171,7 @@ def test_zones_add_up_and_each_revision_is_larger_also_where_days_end_at_once() 
         fell(who, 10, n, timezone=zone)
         for n, (who, zone) in enumerate(zip(WHO, ZONES, strict=False))
     ]
-    partition = a.play(began(*stories).add(a.tick(DAY + 1, 2)))
+    partition = playing.play(began(*stories).add(a.tick(DAY + 1, 2)))
     # due: Kolkata 20:30 of day 112, Berlin and Paris midnight, UTC 02:00 of day 113
     found = [(told(one).values["ratios"], told(one).revision) for one in said(partition)]
     assert found == [
@@ -200,7 +201,7 @@ def test_the_newest_four_days_are_kept() -> None:
     days = [day for day in range(DAY - 9, DAY + 2) if merged(partition, day=day).accounts]
     assert days == list(range(DAY - 3, DAY + 1))
     assert partition.counts["duplicate", "old"] == 1
-    stored = a.store({}, partition.cut())
+    stored = playing.store({}, partition.cut())
     assert sorted(key for key in stored if key.startswith(f"{ROOT}/parts")) == [
         f"{ROOT}/parts/{a.START + day}/company" for day in days
     ]
@@ -208,9 +209,9 @@ def test_the_newest_four_days_are_kept() -> None:
 
 def test_what_a_day_says_goes_once_the_day_is_too_old() -> None:
     partition = known(part(day=DAY))
-    stored = a.store({}, partition.cut())
-    a.play([a.Message(2, a.at(DAY + 9), encode([part(day=DAY + 9)]))], partition)
-    stored = a.store(stored, partition.cut())
+    stored = playing.store({}, partition.cut())
+    playing.play([playing.Message(2, a.at(DAY + 9), encode([part(day=DAY + 9)]))], partition)
+    stored = playing.store(stored, partition.cut())
     assert [key for key in stored if "/parts/" in key] == [
         f"{ROOT}/parts/{a.START + DAY + 9}/company"
     ]
@@ -251,18 +252,18 @@ def test_a_restored_partition_knows_and_says_the_same() -> None:
     log = began(*stories, [part(day=DAY - 1)]).each(
         a.tick(DAY, 21), part(scope="segment:a/b", day=DAY - 1), a.tick(DAY + 1, 2)
     )
-    undisturbed = a.play(log, Partition.begin(0, 2))
+    undisturbed = playing.play(log, Partition.begin(0, 2))
     partition, store, sent = Partition.begin(0, 2), dict[str, bytes](), []
     for message in log:
         partition.apply(*message)
         more = True
         while more:
             more = partition.judge(1)
-            sent += a.forwards(partition)
-            store = a.store(store, partition.cut())
+            sent += playing.forwards(partition)
+            store = playing.store(store, partition.cut())
             partition = Partition.restore(0, 2, store)
-    assert sent == a.forwards(undisturbed)
-    assert store == a.store({}, undisturbed.cut())
+    assert sent == playing.forwards(undisturbed)
+    assert store == playing.store({}, undisturbed.cut())
     assert merged(partition, "segment:a/b", DAY - 1) == Values(1, 1, 0, {90: 1})
 
 
@@ -298,8 +299,8 @@ def _said(parts: Iterable[Sequence[Sequence[Entry]]], together: int) -> list[Par
         log.each(
             a.tick(DAY + 1, 3), *(a.usage(account=who, day=DAY + 1, hour=3) for who in WHO[::2])
         )
-        a.settle(a.apply(partition, log), together)
-    said = [one for partition in partitions for one in a.forwards(partition)]
+        playing.settle(playing.apply(partition, log), together)
+    said = [one for partition in partitions for one in playing.forwards(partition)]
     for log, partition in zip(logs, partitions, strict=True):
-        a.play(log.add(a.tick(DAY + 2, 1), *said).messages[-1:], partition)
+        playing.play(log.add(a.tick(DAY + 2, 1), *said).messages[-1:], partition)
     return partitions

@@ -18,6 +18,7 @@ from services.detector.primitives.finding import Finding
 from services.detector.primitives.silence import Silence
 from services.detector.rehearsal import play
 from tests import builders as a
+from tests import playing
 
 BEGIN = (a.rules(a.silent(3)), a.tick(1, 3))
 RAISED = ("acme", "silent", "activity", "raised", 4)
@@ -50,30 +51,30 @@ def test_who_is_in_shadow_keeps_nobody_quiet() -> None:
 
 def test_an_alert_id_is_given_once_though_the_episode_was_closed_days_ago() -> None:
     """The last administrator goes on day 1, and again: an event of day 1 that comes on day 2."""
-    log = a.Log().each(
+    log = playing.Log().each(
         a.rules(a.no_admin()),
         a.tick(1, 2),
         *(a.granted("x", hour=3), a.revoked("x", hour=12), a.granted("b", hour=13)),
         a.tick(2, 3),
         *(a.granted("c", day=2, hour=4), a.revoked("c", day=2, hour=5), a.left("b", hour=14)),
     )
-    alerts = a.play(log).cut().alerts
+    alerts = playing.play(log).cut().alerts
     first, second = raised_ids(alerts)
     assert first != second
-    assert [what for *_, what, _ in a.told(alerts)] == ["raised", "recovered", "raised"]
+    assert [what for *_, what, _ in playing.told(alerts)] == ["raised", "recovered", "raised"]
 
 
 def test_losing_the_last_administrator_twice_a_day_is_told_twice() -> None:
-    log = a.Log().each(
+    log = playing.Log().each(
         a.rules(a.no_admin()),
         a.tick(1, 2),
         *(a.granted("x", hour=3), a.revoked("x", hour=4)),
         *(a.granted("x", hour=5), a.revoked("x", hour=6)),
         *days(1, 6),
     )
-    partition = a.play(log)
+    partition = playing.play(log)
     alerts = partition.cut().alerts
-    assert [one[2:] for one in a.told(alerts)] == [
+    assert [one[2:] for one in playing.told(alerts)] == [
         ("admins", "raised", 1),
         ("admins", "recovered", 1),
         ("admins", "raised", 1),
@@ -84,15 +85,17 @@ def test_losing_the_last_administrator_twice_a_day_is_told_twice() -> None:
 
 def test_a_state_that_lasts_does_not_end_by_itself() -> None:
     begin = (a.rules(a.unpaid(1)), a.tick(1, 3), a.payment_failed(hour=4))
-    partition = a.play(a.Log().each(*begin, a.tick(120, 3), a.payment_failed(day=120, hour=4)))
-    assert a.told(partition.cut().alerts) == [("acme", "unpaid", "p1", "raised", 1)]
+    partition = playing.play(
+        playing.Log().each(*begin, a.tick(120, 3), a.payment_failed(day=120, hour=4))
+    )
+    assert playing.told(partition.cut().alerts) == [("acme", "unpaid", "p1", "raised", 1)]
 
 
 def test_an_open_alert_that_stays_as_it_is_writes_nothing() -> None:
-    log = a.Log().each(*BEGIN, a.usage(day=1), *days(1, 8))
-    partition = a.play(log.messages[:-3])
-    assert a.told(partition.cut().alerts) == [RAISED]
-    a.play(log.messages[-3:], partition)
+    log = playing.Log().each(*BEGIN, a.usage(day=1), *days(1, 8))
+    partition = playing.play(log.messages[:-3])
+    assert playing.told(partition.cut().alerts) == [RAISED]
+    playing.play(log.messages[-3:], partition)
     assert (partition.dirty, partition.cut().alerts) == (0, [])
 
 
@@ -115,19 +118,21 @@ def test_a_rule_that_raises_is_off_for_that_account_only(
     together: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Silence, "judge", staticmethod(_broken_for("acme", Silence.judge)))
-    log = a.Log().each(*BEGIN, a.usage(13, day=1), a.usage(day=1, account="beta"), *days(1, 5))
-    partition = a.apply(Partition.begin(0, 1), log)
+    log = playing.Log().each(
+        *BEGIN, a.usage(13, day=1), a.usage(day=1, account="beta"), *days(1, 5)
+    )
+    partition = playing.apply(Partition.begin(0, 1), log)
     while partition.judge(250 if together else 1):
         pass
-    assert a.told(partition.cut().alerts) == [("beta", "silent", "activity", "raised", 4)]
+    assert playing.told(partition.cut().alerts) == [("beta", "silent", "activity", "raised", 4)]
     # told once: later days do not ask again
     assert partition.failures == [("acme", "silent", "ZeroDivisionError: thirteen")]
     assert partition.accounts["account:acme"].off == {"silent": 1}
     monkeypatch.undo()
     log.each(a.rules(a.silent(3), n=2), *days(6, 6))
-    a.apply(partition, log.messages[-2:])
-    a.settle(partition)
-    assert a.told(partition.cut().alerts) == [("acme", "silent", "activity", "raised", 6)]
+    playing.apply(partition, log.messages[-2:])
+    playing.settle(partition)
+    assert playing.told(partition.cut().alerts) == [("acme", "silent", "activity", "raised", 6)]
 
 
 def test_a_rule_over_dates_that_raises_is_off_for_that_account_only(
@@ -137,8 +142,8 @@ def test_a_rule_over_dates_that_raises_is_off_for_that_account_only(
     renewal = a.rule("deadline", "renewal", params={"what": "renewal_checklist", "days": 90})
     data = {"renewal_on": a.on(30)}
     story = (a.profile(data | {"name": "Acme"}), a.profile(data, account="beta"), *days(1, 2))
-    partition = a.play(a.Log().each(a.rules(renewal), a.tick(1, 3), *story))
-    assert a.told(partition.cut().alerts) == [("beta", "renewal", "2026-02-03", "raised", 1)]
+    partition = playing.play(playing.Log().each(a.rules(renewal), a.tick(1, 3), *story))
+    assert playing.told(partition.cut().alerts) == [("beta", "renewal", "2026-02-03", "raised", 1)]
     assert partition.failures == [("acme", "renewal", "ZeroDivisionError: thirteen")]
 
 
@@ -150,8 +155,8 @@ def test_evidence_that_raises_switches_its_rule_off_and_leaves_no_alert(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(silence, "_because", _thirteen)
-    log = a.Log().each(*BEGIN, a.usage(day=1), *days(1, 5))
-    partition = a.play(log)
+    log = playing.Log().each(*BEGIN, a.usage(day=1), *days(1, 5))
+    partition = playing.play(log)
     account = partition.accounts["account:acme"]
     assert partition.failures == [("acme", "silent", "ZeroDivisionError: thirteen")]
     assert (partition.cut().alerts, account.off, account.episodes) == ([], {"silent": 1}, {})
@@ -161,8 +166,8 @@ def test_evidence_of_an_event_that_raises_switches_its_rule_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Change, "judge", staticmethod(_findings_with_bad_severity))
-    log = a.Log().each(a.rules(a.unpaid(1)), a.tick(1, 3), a.payment_failed(hour=4))
-    partition = a.play(log)
+    log = playing.Log().each(a.rules(a.unpaid(1)), a.tick(1, 3), a.payment_failed(hour=4))
+    partition = playing.play(log)
     (failure,) = partition.failures
     assert failure[:2] == ("acme", "unpaid")
     account = partition.accounts["account:acme"]
@@ -182,4 +187,4 @@ def test_a_machine_at_its_end_is_no_fault_of_a_rule(
 
     monkeypatch.setattr(silence, "_because", exhausted)
     with pytest.raises(error):
-        a.play(a.Log().each(*BEGIN, a.usage(day=1), *days(1, 5)))
+        playing.play(playing.Log().each(*BEGIN, a.usage(day=1), *days(1, 5)))

@@ -14,20 +14,27 @@ from schemas.config import RuleSetContent
 from schemas.envelope import COMPANY, encode
 from services.commands.recounting import DISTINCT, Recounted, compared
 from services.detector.calendars import to_date
+from services.detector.compared import ABSENT, Line, same
 from services.detector.episode import alert_id
 from services.detector.facts.profile import Profile
 from services.detector.fleet import KIND, OBJECT, RULE, Look, Shared
 from services.detector.incident import _because
 from services.detector.partition import Partition
 from services.detector.primitives import DAY
-from services.detector.recompute import ABSENT, Line, Recomputed, recompute, same
+from services.detector.recompute import Recomputed, recompute
 from services.detector.recount import Recount
 from services.detector.rehearsal import messages
 from services.detector.rules import RuleSet, compile_rules
 from tests import builders as a
+from tests import playing
 from tests.unit.detector.packed import CONTENT, FIRING, RULES
 
 STOPPED = "usage-stopped"
+ONLY_READ = {
+    *("metrics", "history.false_alarm_votes", "features", "lost", "admins"),
+    *("usage_days_of_28", "usage_share", "touch_share"),
+}
+"""What of shipped rules' records nothing stored with them gives once more."""
 
 
 class Story:
@@ -41,15 +48,15 @@ class Story:
 
     def __init__(self, rule: str) -> None:
         told = list(messages(CONTENT, rule, FIRING[rule]))
-        self.messages = [a.Message(n, at, encode(some)) for n, (at, some) in enumerate(told)]
+        self.messages = [playing.Message(n, at, encode(some)) for n, (at, some) in enumerate(told)]
         self.rules: RuleSet = compile_rules(1, told[0][1][0].event.content)  # type: ignore[union-attr]
-        self.partition = a.play(self.messages, Partition.begin(0, 1, 1 << 16))
+        self.partition = playing.play(self.messages, Partition.begin(0, 1, 1 << 16))
         self.alerts: list[Alert] = self.partition.cut().alerts
 
     def found(self, alert: Alert, rules: RuleSet | None = None) -> Recomputed:
         raised = next(one for one in self.alerts if one.alert_id == alert.alert_id)
         assert isinstance(raised, AlertRaised)
-        return recompute(alert, rules or self.rules, raised.day)
+        return recompute(alert, rules or self.rules, raised.day, [])
 
     def recounted(self, alert: Alert, first: int = 0) -> Recounted:
         """Count from a message on, as if those before were deleted."""
@@ -71,6 +78,11 @@ def stopped() -> Alert:
     return next(one for one in story(STOPPED).alerts if one.rule == STOPPED)
 
 
+def as_read(alert: Alert) -> Alert:
+    """The record as it comes back from the alert log."""
+    return msgspec.json.decode(msgspec.json.encode(alert), type=Alert)  # type: ignore[no-any-return]
+
+
 def wrong(found: Recomputed) -> Sequence[Line]:
     return [line for line in found.lines if not line.agrees]
 
@@ -80,8 +92,10 @@ def test_every_number_of_every_shipped_rule_comes_out_again(rule: str) -> None:
     mine = [one for one in story(rule).alerts if one.rule == rule]
     assert mine
     for alert in mine:
-        found = story(rule).found(alert)
+        found = story(rule).found(as_read(alert))
         assert (wrong(found), len(found.lines) > 5) == ([], True)
+        assert {"headline", "text", "history.last_alert"} <= {line.name for line in found.lines}
+        assert set(found.read) <= ONLY_READ
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -118,9 +132,79 @@ def test_a_number_that_was_changed_is_named(name: str, value: Any, differ: set[s
     found = story(STOPPED).found(tampered)
     assert differ <= {line.name for line in wrong(found)}
     if name == "rule_window":
-        assert found.notes[-1] == "rule_window: not computed from the stored evidence"
+        assert "rule_window: not computed from the stored evidence" in found.notes
+        assert "rule_window" in found.read
     if name == "weekly":
         assert {line.stored for line in wrong(found)} == {ABSENT}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_words_that_say_other_numbers_than_the_record_are_named(rule: str) -> None:
+    alert = next(one for one in story(rule).alerts if one.rule == rule)
+    because = alert.because | {"headline": "usage fell 99.9 %", "text": "It fell 7777 %."}
+    found = story(rule).found(replace(alert, because=because))
+    assert {line.name for line in wrong(found)} == {"headline", "text"}
+
+
+def test_words_of_another_version_that_say_the_same_numbers_are_no_difference() -> None:
+    alert = stopped()
+    headline = f"In other words, {alert.because['headline']}"
+    found = story(STOPPED).found(replace(alert, because=alert.because | {"headline": headline}))
+    assert wrong(found) == []
+    assert "headline: this version says the same numbers in other words" in found.notes
+
+
+@pytest.mark.parametrize(
+    "stored, earlier, differ",
+    [
+        (None, [], []),
+        ("2026-01-02", [date(2026, 1, 2), date(2025, 12, 1)], []),
+        (None, [date(2026, 1, 2)], [("history.last_alert", None, "2026-01-02")]),
+        ("2026-01-02", [date(2026, 1, 3)], [("history.last_alert", "2026-01-02", "2026-01-03")]),
+        ("2025-01-02", [], []),
+    ],
+)
+def test_the_alert_that_came_before_is_the_one_of_the_alert_log(
+    stored: str | None, earlier: list[date], differ: list[tuple[str, Any, Any]]
+) -> None:
+    alert = stopped()
+    known = {"last_alert": stored, "false_alarm_votes": 0}
+    record = replace(alert, because=alert.because | {"history": known})
+    later = [*earlier, alert.day, date(2030, 1, 1)]
+    found = recompute(record, story(STOPPED).rules, alert.day, later)
+    assert [tuple(one) for one in wrong(found)] == differ
+    # What the log no longer has says nothing against the record.
+    assert ("history.last_alert" in found.read) == (stored is not None and not earlier)
+
+
+def test_what_nothing_stored_gives_once_more_is_named_and_never_passed_over() -> None:
+    alert = stopped()
+    more = {"peer_ratio": 0.98, "peer_accounts": 40, "incident": {"alert_id": "x"}}
+    found = story(STOPPED).found(replace(alert, because=alert.because | more))
+    assert {*more, "metrics", "history.false_alarm_votes"} == set(found.read)
+    told = "peer_ratio, peer_accounts: what all customers' summaries said: it can only be read"
+    assert told in found.notes
+
+
+def test_a_number_that_an_earlier_version_did_not_compute_is_no_difference() -> None:
+    alert = stopped()
+    because = {key: value for key, value in alert.because.items() if key != "observed"}
+    limits = dict(because["thresholds_in_force"])
+    del limits["ratio"]
+    found = story(STOPPED).found(replace(alert, because=because | {"thresholds_in_force": limits}))
+    assert {line.name for line in wrong(found)} <= {"headline", "text"}
+    told = "observed, thresholds_in_force.ratio: this version computes it, the record has none"
+    assert told in found.notes
+
+
+def test_a_segment_that_differs_in_its_severity_alone_raises_no_false_alarm() -> None:
+    alert = replace(stopped(), severity="low")
+    content = _content(story(STOPPED).partition.ledger.rule_sets[1])
+    mild = [{"rule": STOPPED, "segment": "smb", "severity": "low"}]
+    rules = compile_rules(2, replace(content, overrides=mild))
+    assert wrong(story(STOPPED).found(alert, rules)) == []
+    (line,) = wrong(story(STOPPED).found(replace(alert, severity="medium"), rules))
+    assert (line.name, line.stored, line.computed) == ("severity", "medium", "critical")
 
 
 def test_a_count_that_was_changed_shows_in_what_is_computed_from_it_and_beside_the_events() -> None:
@@ -140,7 +224,7 @@ def test_a_count_that_was_changed_shows_in_what_is_computed_from_it_and_beside_t
     "change, differ",
     [
         ({"severity": "low"}, {"severity"}),
-        ({"kind": "silence"}, {"kind"}),
+        ({"kind": "silence"}, {"kind", "headline", "text"}),
         ({"account": "beta"}, {"alert_id"}),
         ({"object": "else"}, {"alert_id"}),
     ],
@@ -213,7 +297,7 @@ def test_days_that_the_log_no_longer_holds_whole_are_not_counted() -> None:
 
 
 def test_what_comes_after_the_day_was_judged_or_twice_is_not_counted() -> None:
-    log = a.Log().each(
+    log = playing.Log().each(
         a.rules(a.silent(3)),
         a.tick(1, 3),
         a.usage(2, day=1, id="once"),
@@ -225,7 +309,7 @@ def test_what_comes_after_the_day_was_judged_or_twice_is_not_counted() -> None:
         a.tick(5, 3, seen={"app": [4]}),
         a.usage(8, day=1, id="after"),
     )
-    (alert,) = a.play(log).cut().alerts[:1]
+    (alert,) = playing.play(log).cut().alerts[:1]
     due = round(alert.fired_at.timestamp() * 1e6)
     counting = Recount("acme", Profile(), alert.account_now.stamp, due, 1)
     taken = [counting.take(*one) for one in log]

@@ -10,6 +10,7 @@ from services.detector.facts import contacts, portfolio
 from services.detector.facts.buckets import LINE_LIMIT
 from services.detector.partition import Partition
 from tests import builders as a
+from tests import playing
 from tests.unit.detector.views import began, counts, sums
 
 
@@ -23,7 +24,7 @@ def test_a_message_that_is_no_envelope_is_refused_and_the_stream_goes_on(
     value: bytes | None,
 ) -> None:
     log = began(a.usage(day=10))
-    partition = a.apply(Partition.begin(3, 8), log.messages[:1])
+    partition = playing.apply(Partition.begin(3, 8), log.messages[:1])
     partition.apply(1, a.at(10), value)
     partition.apply(2, a.at(10), log.messages[1].value)
     (reject,) = partition.cut().rejects
@@ -43,7 +44,7 @@ def test_an_unreadable_entry_takes_nothing_with_it() -> None:
     good = [msgspec.msgpack.encode(a.usage(n, day=10, id=f"e{n}")) for n in (1, 2)]
     bad = msgspec.msgpack.encode(["e3", "app", 0, ["account:acme"], ["no.such", {}]])
     message = msgspec.msgpack.encode((1, [msgspec.Raw(one) for one in (good[0], bad, good[1])]))
-    partition = a.apply(Partition.begin(0, 1), began().messages[:1])
+    partition = playing.apply(Partition.begin(0, 1), began().messages[:1])
     partition.apply(1, a.at(10), message)
     assert sums(partition) == {10: 3}
     (reject,) = partition.cut().rejects
@@ -64,7 +65,7 @@ def test_an_unreadable_entry_takes_nothing_with_it() -> None:
 def test_an_event_ahead_of_its_message_or_that_no_fact_takes_is_refused(
     entry: Entry, reason: str | None
 ) -> None:
-    partition = a.play(began(entry))
+    partition = playing.play(began(entry))
     found = refused(partition)
     assert found == ([] if reason is None else [(reason, 1, 0, "app")])
     # no clock moves
@@ -73,7 +74,7 @@ def test_an_event_ahead_of_its_message_or_that_no_fact_takes_is_refused(
 
 def test_what_is_refused_is_kept_as_it_was() -> None:
     entry = a.zone("Mars/Olympus", day=10, id="z")
-    (reject,) = a.play(began(entry)).cut().rejects
+    (reject,) = playing.play(began(entry)).cut().rejects
     assert msgspec.json.decode(reject.raw, type=Entry) == entry
     assert "unknown_timezone" in reject.detail
 
@@ -81,23 +82,23 @@ def test_what_is_refused_is_kept_as_it_was() -> None:
 @pytest.mark.parametrize("day, folded", [(10 - 60, True), (10 - 61, False)])
 def test_what_is_older_than_the_buckets_is_counted_as_too_late(day: int, folded: bool) -> None:
     # without rules 60 days up to the judged day 9 are kept: -50 to 9
-    partition = a.play(began(a.usage(day=day)))
+    partition = playing.play(began(a.usage(day=day)))
     found = counts(partition, "folded", "rejected")
     assert found == ({("folded", "late"): 1} if folded else {("rejected", "too_late"): 1})
 
 
 def test_a_tick_ahead_of_its_message_is_refused_and_an_older_one_ignored() -> None:
-    log = a.Log().add(a.tick(10, 3)).add(a.tick(9, 3))
+    log = playing.Log().add(a.tick(10, 3)).add(a.tick(9, 3))
     log.add(a.tick(10, 4), appended=a.at(10, 4) - 120_000_000)
     log.add(a.tick(10, 5), appended=a.at(10, 5) - 120_000_001)
-    partition = a.play(log)
+    partition = playing.play(log)
     assert partition.ledger.record.clock == a.at(10, 4)
     assert refused(partition) == [("tick_ahead", 3, 0, "ebbwatch")]
 
 
 def test_only_so_many_metrics_of_an_account_are_taken() -> None:
     many = [a.usage(metric=f"m{n}", day=10) for n in range(LINE_LIMIT + 1)]
-    partition = a.play(began(*many, a.usage(metric="m0", day=10, account="beta")))
+    partition = playing.play(began(*many, a.usage(metric="m0", day=10, account="beta")))
     assert refused(partition) == [("too_many_metrics", 1, LINE_LIMIT, "app")]
 
 
@@ -107,7 +108,7 @@ def test_a_sum_that_would_not_fit_is_refused() -> None:
     log = began()
     for _ in range(10):
         log.add(*[most] * 500)
-    partition = a.play(log)
+    partition = playing.play(log)
     assert sums(partition) == {10: 4611 * 10.0**12}
     assert counts(partition, "rejected") == {("rejected", "sum_too_large"): 5000 - 4611}
 
@@ -126,7 +127,7 @@ def test_a_sum_that_would_not_fit_is_refused() -> None:
     ],
 )
 def test_what_no_calendar_and_no_key_can_hold_is_refused(entry: Entry) -> None:
-    partition = a.play(began(a.zone("America/New_York", day=10, hour=3), entry))
+    partition = playing.play(began(a.zone("America/New_York", day=10, hour=3), entry))
     assert refused(partition) == [("invalid", 1, 1, "app")]
     assert list(partition.accounts) == ["account:acme"]
 
@@ -144,7 +145,7 @@ def test_a_refusal_names_the_subject_that_refused_and_none_where_none_was_asked(
         "company": a.deal(day=10),
         "": a.about(a.usage(day=30), "account:acme", "company"),
     }
-    partition = a.play(began(*entries.values(), a.merged("acme", day=10)))
+    partition = playing.play(began(*entries.values(), a.merged("acme", day=10)))
     assert [one.field for one in partition.cut().rejects] == [*entries, "account:acme"]
 
 
@@ -153,19 +154,19 @@ def test_a_circle_of_accounts_and_a_person_of_no_account_are_named_too() -> None
     going_round = Origin("forward/4", 0, 1, 0)
     log.add(a.usage(day=10, origin=going_round), a.of_person(a.usage(day=10), "u7"))
     log.each(*(a.tick(day, 3) for day in (17, 25)))
-    assert [(one.reason, one.field) for one in a.play(log).cut().rejects] == [
+    assert [(one.reason, one.field) for one in playing.play(log).cut().rejects] == [
         ("merged_in_a_circle", "account:acme"),
         ("unattributed", "person:u7"),
     ]
 
 
 def test_an_event_before_1970_and_before_the_first_tick_is_refused() -> None:
-    log = a.Log().add(a.usage(time=-a.HOUR_US, person="u"), appended=a.at(1))
-    assert refused(a.play(log)) == [("invalid", 0, 0, "app")]
+    log = playing.Log().add(a.usage(time=-a.HOUR_US, person="u"), appended=a.at(1))
+    assert refused(playing.play(log)) == [("invalid", 0, 0, "app")]
 
 
 def test_any_account_that_is_taken_can_be_restored() -> None:
     names = ("a b", "a|b", "a/b", "~ledger", "account:a", "\u00e4\u4e2d", "a" * 200)
-    partition = a.play(began(*(a.usage(day=10, account=name) for name in names)))
-    restored = Partition.restore(0, 1, a.store({}, partition.cut()))
+    partition = playing.play(began(*(a.usage(day=10, account=name) for name in names)))
+    restored = Partition.restore(0, 1, playing.store({}, partition.cut()))
     assert sorted(restored.accounts) == sorted(f"account:{name}" for name in names)

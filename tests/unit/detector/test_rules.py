@@ -7,6 +7,7 @@ from schemas.config import FeatureFlags, MetricFlags, RuleSetContent
 from schemas.events import ContactUpdated, PaymentFailed, PaymentSucceeded
 from services.detector.episode import Policy
 from services.detector.facts.buckets import CORRECTION_DAYS
+from services.detector.fleet import CommonFall
 from services.detector.rules import (
     RuleError,
     RuleSet,
@@ -185,7 +186,7 @@ def test_severity_is_fixed_or_found_or_follows_the_renewal(
             [a.silent()],
             [{"rule": "wat"}],
             ("overrides", 0, "rule"),
-            "rule 'wat' is unknown; known are silent",
+            "rule 'wat' is unknown; known are common-fall, silent",
         ),
         (
             [a.silent()],
@@ -209,3 +210,31 @@ def test_a_bad_rule_set_is_refused_with_place_value_and_bound(
     assert refused.value.at == at
     assert said in refused.value.message
     assert str(refused.value).startswith(".".join(str(part) for part in at))
+
+
+def test_of_the_rule_that_is_built_in_a_company_says_off_or_shadow() -> None:
+    named = {"rule": "common-fall"}
+    assert compiled().common_fall == CommonFall(off=False, shadow=False)
+    told = [named | {"shadow": True}, named | {"off": True}, named | {"off": False}]
+    assert compiled(overrides=told).common_fall == CommonFall(off=False, shadow=True)
+
+
+@pytest.mark.parametrize(
+    "more", [{"segment": "smb", "off": True}, {"severity": "low"}, {"params": {"share": 0.3}}]
+)
+def test_nothing_else_can_be_said_of_it(more: dict[str, Any]) -> None:
+    with pytest.raises(RuleError) as refused:
+        compiled(overrides=[{"rule": "common-fall"} | more])
+    assert str(refused.value) == (
+        "overrides.0.rule: 'common-fall' is about all customers together; say only off or shadow "
+        "of it"
+    )
+
+
+def test_no_other_rule_has_its_id() -> None:
+    with pytest.raises(RuleError) as refused:
+        compiled(a.rule("drop", "common-fall", params=DROP))
+    assert str(refused.value) == (
+        "rules.0.id: 'common-fall' is built in; choose another id, or say off or shadow of it in "
+        "an [[override]]"
+    )

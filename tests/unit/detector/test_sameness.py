@@ -14,6 +14,7 @@ from schemas.envelope import Entry
 from services.detector.partition import Partition
 from services.detector.showing import shown
 from tests import builders as a
+from tests import playing
 
 WHO = ("acme", "beta", "gamma", "delta", "eps")
 LAST = 12
@@ -87,8 +88,8 @@ def test_the_same_events_raise_the_same_alerts_in_one_partition_and_in_four(
     stories: list[tuple[int, str, str, int]], cut_at: int, random: Any
 ) -> None:
     entries = [entry(number, *one) for number, one in enumerate(stories)]
-    one = a.Log().add(ALL_RULES, a.tick(1, 3))
-    four = [a.Log().add(ALL_RULES, a.tick(1, 3)) for _ in range(4)]
+    one = playing.Log().add(ALL_RULES, a.tick(1, 3))
+    four = [playing.Log().add(ALL_RULES, a.tick(1, 3)) for _ in range(4)]
     for day in range(1, LAST + 2):
         today = [e for e, story in zip(entries, stories, strict=True) if story[0] == day]
         for log, mine in [(one, today), *((four[n], _of(n, today)) for n in range(4))]:
@@ -97,7 +98,7 @@ def test_the_same_events_raise_the_same_alerts_in_one_partition_and_in_four(
                 log.add(*mine[:size], appended=a.at(day, 20))
                 mine = mine[size:]
             log.add(tick(day))
-    whole, parts = a.play(one), [a.play(log) for log in four]
+    whole, parts = playing.play(one), [playing.play(log) for log in four]
     assert accounts([whole]) == accounts(parts)
     apart = [found for partition in parts for found in alerts(partition)]
     assert alerts(whole) == sorted(apart, key=lambda found: repr(found))
@@ -115,13 +116,13 @@ def test_events_between_two_closings_may_come_in_any_order(
 ) -> None:
     """Rules over days alone: one that an event wakes speaks at once, of what it knows then."""
     entries = [entry(number, *one) for number, one in enumerate(stories)]
-    logs = [a.Log().add(DAY_RULES, a.tick(1, 3)) for _ in range(2)]
+    logs = [playing.Log().add(DAY_RULES, a.tick(1, 3)) for _ in range(2)]
     for day in range(1, LAST + 2):
         today = [e for e, story in zip(entries, stories, strict=True) if story[0] == day]
         permuted = random.sample(today, len(today))
         for log, order in zip(logs, (today, permuted), strict=True):
             log.add(*order, appended=a.at(day, 20)).add(tick(day))
-    first, second = (a.play(log) for log in logs)
+    first, second = (playing.play(log) for log in logs)
     assert accounts([first]) == accounts([second])
     assert alerts(first) == alerts(second)
 
@@ -129,7 +130,7 @@ def test_events_between_two_closings_may_come_in_any_order(
 def test_when_a_snapshot_is_cut_decides_no_alert() -> None:
     """Rules ask for a long history, then for a short one, then for the long one again."""
     flags = {"sync": MetricFlags(meaningful=False)}
-    log = a.Log().each(
+    log = playing.Log().each(
         *(a.rules(a.silent(100), metrics=flags), a.tick(1, 2), a.usage(day=1)),
         *map(tick, range(1, 94)),
         *(a.rules(a.silent(5, off=True), n=2, metrics=flags), a.usage(metric="sync", day=95)),
@@ -140,38 +141,38 @@ def test_when_a_snapshot_is_cut_decides_no_alert() -> None:
     assert rare == often
 
 
-def _cut_after_every(log: a.Log, messages: int) -> tuple[dict[str, bytes], list[Alert]]:
+def _cut_after_every(log: playing.Log, messages: int) -> tuple[dict[str, bytes], list[Alert]]:
     """Fold a log; return what is stored in the end, and all alerts."""
     partition, stored, found = Partition.begin(0, 1), dict[str, bytes](), list[Alert]()
     for number, message in enumerate(log, 1):
-        a.play([message], partition)
+        playing.play([message], partition)
         if number % messages == 0 or number == len(log.messages):
             cut = partition.cut()
-            stored = a.store(stored, cut)
+            stored = playing.store(stored, cut)
             found.extend(cut.alerts)
     return stored, found
 
 
 def test_how_soon_a_closing_is_judged_decides_nothing_of_what_is_forgotten() -> None:
     """A closing of rules with a short history, judged while those of a long one hold again."""
-    log = a.Log().each(
+    log = playing.Log().each(
         *(a.rules(a.silent(140)), a.tick(1, 2), a.usage(day=1)),
         *map(tick, range(1, 110)),
         *(a.rules(a.silent(2, off=True), n=2), tick(110), a.rules(a.silent(140), n=3)),
         a.usage(day=111),
     )
-    soon = a.play(log)
-    late = a.settle(a.apply(a.play(log.messages[:-4]), log.messages[-4:]))
+    soon = playing.play(log)
+    late = playing.settle(playing.apply(playing.play(log.messages[:-4]), log.messages[-4:]))
     assert accounts([soon])["acme"]["buckets"] == {
         "usage": {a.on(1).isoformat(): 1, a.on(111).isoformat(): 1}
     }
-    assert a.store({}, late.cut()) == a.store({}, soon.cut())
+    assert playing.store({}, late.cut()) == playing.store({}, soon.cut())
 
 
 @pytest.mark.parametrize("apart", [False, True])
 def test_what_feeds_a_metric_of_one_account_says_nothing_of_another(apart: bool) -> None:
     """The web, all that acme has, falls dark; beta's mobile app goes on, here or elsewhere."""
-    logs = [a.Log().add(a.rules(a.silent(12)), a.tick(1, 2)) for _ in range(1 + apart)]
+    logs = [playing.Log().add(a.rules(a.silent(12)), a.tick(1, 2)) for _ in range(1 + apart)]
     for day in range(1, 18):
         seen = {"mobile": [day]}
         if day < 4:
@@ -180,7 +181,7 @@ def test_what_feeds_a_metric_of_one_account_says_nothing_of_another(apart: bool)
         logs[-1].add(a.usage(day=day, account="beta", source="mobile"))
         for log in logs:
             log.add(a.tick(day + 1, 3, seen=seen))
-    partitions = [a.play(log) for log in logs]
+    partitions = [playing.play(log) for log in logs]
     assert [partition.cut().alerts for partition in partitions] == [[]] * len(logs)
     states = {who: one["states"] for who, one in accounts(partitions).items()}
     assert states == {"acme": {"usage": "no_data"}, "beta": {"usage": "warming_up"}}
@@ -197,7 +198,7 @@ def test_an_account_is_judged_alike_whoever_is_judged_with_it(
         a.rule("drop", "fell", params=flagged, yields_to=["stopped"]),
         a.rule("silence", "quiet", params={}, severity="by_renewal"),
     )
-    log = a.Log().add(rules, a.tick(1, 3))
+    log = playing.Log().add(rules, a.tick(1, 3))
     state = seed
     for day in range(1, 171):
         today = []
@@ -207,19 +208,19 @@ def test_an_account_is_judged_alike_whoever_is_judged_with_it(
             if level:
                 today.append(a.usage(level + state // 2**60, account=who, day=day, hour=5))
         log.add(*today, appended=a.at(day, 6)).add(tick(day))
-    eager = a.play(log)
+    eager = playing.play(log)
     lazy, store, found = Partition.begin(0, 1), dict[str, bytes](), list[Alert]()
     for number, message in enumerate(log):
         lazy.apply(*message)
         lazy.judge(together)
         if number % every == 0:
             cut = lazy.cut()
-            store = a.store(store, cut)
+            store = playing.store(store, cut)
             found.extend(cut.alerts)
             lazy = Partition.restore(0, 1, store) if number % (5 * every) == 0 else lazy
-    cut = a.settle(lazy, together).cut()
+    cut = playing.settle(lazy, together).cut()
     found.extend(cut.alerts)
     undisturbed = eager.cut()
     assert {one.rule for one in found} == {"stopped", "fell", "quiet"}
     assert sorted(map(repr, found)) == sorted(map(repr, undisturbed.alerts))
-    assert a.store(store, cut) == a.store({}, undisturbed)
+    assert playing.store(store, cut) == playing.store({}, undisturbed)

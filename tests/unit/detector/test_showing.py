@@ -2,10 +2,11 @@ import json
 
 from services.detector.showing import shown
 from tests import builders as a
+from tests import playing
 
 
 def test_an_account_is_shown_as_plain_json() -> None:
-    log = a.Log().add(a.rules(a.silent(2)), a.tick(1, 3))
+    log = playing.Log().add(a.rules(a.silent(2)), a.tick(1, 3))
     log.add(
         a.profile({"owner": "ana", "arr": 5, "renewal_on": a.on(90)}, id="p"),
         a.usage(1.5, person="u1"),
@@ -15,7 +16,7 @@ def test_an_account_is_shown_as_plain_json() -> None:
         a.closure(4, 6),
     )
     log.each(*(a.tick(day, 3, seen={"app": [day - 1]}) for day in (2, 3, 4)))
-    partition = a.play(log)
+    partition = playing.play(log)
     account = partition.accounts["account:acme"]
     found = json.loads(json.dumps(shown(account, 3, partition.stamp, a.START + 3)))
     (episode,) = found.pop("episodes")

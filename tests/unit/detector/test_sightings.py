@@ -10,7 +10,8 @@ from schemas.envelope import Entry
 from schemas.events import ClockTicked
 from services.detector.sightings import KEEP_HOURS, SOURCE_LIMIT, Sightings
 from tests import builders as a
-from tests.builders import Message
+from tests import playing
+from tests.playing import Message
 
 FIRST = a.at(1, 0) // a.HOUR_US
 ZONES = ("UTC", "Asia/Kolkata", "America/New_York", "Australia/Lord_Howe")
@@ -105,12 +106,12 @@ def test_a_producer_that_makes_up_sources_does_not_fill_the_memory() -> None:
 def test_an_hour_that_cannot_have_been_is_passed_over_and_nothing_else(hour: int) -> None:
     told = {"app": [FIRST + 9, hour, FIRST + 8], "other": [hour]}
     tick = Entry("t", "ebbwatch", 0, (), ClockTicked(at=a.at(1, 9), mode="live", seen=told))
-    log = a.Log().add(tick, appended=a.at(1, 9.8))
-    partition = a.play(log)
+    log = playing.Log().add(tick, appended=a.at(1, 9.8))
+    partition = playing.play(log)
     assert (partition.ledger.record.clock, partition.cut().rejects) == (a.at(1, 9), [])
     assert list(partition.ledger.sightings) == ["app"]
     assert dark_days(partition.ledger.sightings, "app", "UTC", a.START + 2, 2) == [a.START + 2]
     # ten minutes ahead of the log is what events may be, too
     log.add(Entry("u", "ebbwatch", 0, (), ClockTicked(at=a.at(1, 9.8), mode="live", seen=told)))
-    a.play([Message(1, a.at(1, 9.9), log.messages[1].value)], partition)
+    playing.play([Message(1, a.at(1, 9.9), log.messages[1].value)], partition)
     assert list(partition.ledger.sightings) == (["app", "other"] if hour == FIRST + 10 else ["app"])

@@ -7,16 +7,17 @@ from schemas.accounts import AccountDays, AccountSummary
 from services.detector import summary
 from services.detector.partition import Partition
 from tests import builders as a
+from tests import playing
 
 
 def partition() -> Partition:
-    log = a.Log().add(a.rules(a.silent(2)), a.tick(28, 3, seen={"app": [27]}))
+    log = playing.Log().add(a.rules(a.silent(2)), a.tick(28, 3, seen={"app": [27]}))
     log.add(
         a.profile({"name": "Acme", "owner": "ana", "arr": 5, "currency": "EUR"}, day=28, hour=3),
         a.usage(1.5, day=28, hour=4),
         a.usage(2, day=26, hour=4),
     )
-    return a.play(log)
+    return playing.play(log)
 
 
 def test_a_summary_is_what_a_person_sees_at_a_glance() -> None:
@@ -33,14 +34,14 @@ def test_a_summary_is_what_a_person_sees_at_a_glance() -> None:
 
 
 def test_what_each_metric_could_show_is_told_and_kept() -> None:
-    log = a.Log().add(a.rules(a.rule("drop", "fell", params={"metric": "usage"})))
+    log = playing.Log().add(a.rules(a.rule("drop", "fell", params={"metric": "usage"})))
     for day in range(1, 141):
         log.add(a.tick(day, 3, seen={"app": [day - 1]}), a.usage(20 + day % 3, day=day, hour=4))
-    played = a.play(log)
+    played = playing.play(log)
     known = played.accounts["account:acme"]
     told = summary.of(known, played.stamp)
     assert (told.states, told.least) == ({"usage": "ok"}, {"usage": 16})
-    restored = Partition.restore(0, 1, a.store({}, played.cut()))
+    restored = Partition.restore(0, 1, playing.store({}, played.cut()))
     assert summary.of(restored.accounts["account:acme"], played.stamp) == told
 
 
@@ -94,17 +95,17 @@ def test_a_closed_day_is_shown_if_it_changes_a_month(day: int, historic: bool, s
 def test_a_summary_is_written_only_when_what_it_shows_has_changed() -> None:
     folded = partition()
     keys = [[key for key, _ in folded.cut().summaries]]
-    log = a.Log()
-    log.messages = [a.Message(2 + n, at, value) for n, (at, value) in enumerate(_later())]
+    log = playing.Log()
+    log.messages = [playing.Message(2 + n, at, value) for n, (at, value) in enumerate(_later())]
     for message in log:
-        a.apply(folded, [message])
+        playing.apply(folded, [message])
         keys.append([key for key, _ in folded.cut().summaries])
     # a late day shows its month again; the same hour again shows nothing; a new owner does
     assert keys == [["acme", "acme/days/2026-01"], [], ["acme"]]
 
 
 def _later() -> list[tuple[int, bytes]]:
-    log = a.Log()
+    log = playing.Log()
     log.add(a.usage(day=28, hour=4.5)).add(a.profile({"owner": "bo"}, day=28, hour=4.6))
     return [(message.appended, message.value) for message in log]
 
@@ -115,10 +116,10 @@ def _later() -> list[tuple[int, bytes]]:
     [("a_usual_metric_", 400 // (17 + 10)), (90 * "m", 400 // (92 + 10))],
 )
 def test_summaries_are_plain_json_of_at_most_a_kilobyte(metric: str, shown: int) -> None:
-    log = a.Log().add(a.rules(a.silent(2)), a.tick(1, 3))
+    log = playing.Log().add(a.rules(a.silent(2)), a.tick(1, 3))
     log.add(*(a.usage(metric=f"{metric}{n}", hour=4) for n in range(10, 70)))
     log.each(*(a.tick(day, 3, seen={"app": [day - 1]}) for day in (2, 3)))
-    (raw,) = [raw for key, raw in a.play(log).cut().summaries if key == "acme"]
+    (raw,) = [raw for key, raw in playing.play(log).cut().summaries if key == "acme"]
     assert raw is not None
     assert len(raw) <= 1024
     states = msgspec.json.decode(raw, type=AccountSummary).states

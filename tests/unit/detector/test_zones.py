@@ -9,15 +9,16 @@ from schemas.events import ClockTicked, RulesApplied
 from services.detector.facts.profile import ZONES_LIMIT
 from services.detector.partition import Partition
 from tests import builders as a
+from tests import playing
 from tests.faults.oracle import recount
 from tests.unit.detector.views import began, sums
 
 ACME = "account:acme"
 
 
-def zone_story(*changes: Entry, until: float = 13) -> a.Log:
+def zone_story(*changes: Entry, until: float = 13) -> playing.Log:
     """One unit at every full hour from day 8 on, ticks between them, and some changes of zone."""
-    log = a.Log().add(a.tick(8, 0))
+    log = playing.Log().add(a.tick(8, 0))
     waiting = sorted(changes, key=lambda one: one.time)
     hour = 0
     while (at := a.at(8, hour)) < a.at(until, 0):
@@ -33,13 +34,13 @@ def zone_story(*changes: Entry, until: float = 13) -> a.Log:
 def test_an_account_in_a_zone_of_half_hours_has_its_own_days() -> None:
     log = zone_story(a.zone("Asia/Kolkata", day=8, hour=0))
     # day 9 begins there at 18:30 UTC of day 8: hours 0 to 18 are day 8, then 24 a day
-    assert sums(a.play(log)) == {8: 19, 9: 24, 10: 24, 11: 24, 12: 24, 13: 5}
+    assert sums(playing.play(log)) == {8: 19, 9: 24, 10: 24, 11: 24, 12: 24, 13: 5}
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Pacific/Auckland"])
 def test_a_change_of_zone_loses_nothing_and_judges_no_day_twice(zone: str) -> None:
     log = zone_story(a.zone(zone, day=10, hour=5), until=14)
-    partition = a.apply(Partition.begin(0, 1), log.messages[:1])
+    partition = playing.apply(Partition.begin(0, 1), log.messages[:1])
     judged: list[tuple[str, int]] = []
     for message in log.messages[1:]:
         partition.apply(*message)
@@ -49,7 +50,7 @@ def test_a_change_of_zone_loses_nothing_and_judges_no_day_twice(zone: str) -> No
             for one in partition.ledger.record.closings
             if profile.zone_of(one.day) == one.zone
         ]
-        a.settle(partition)
+        playing.settle(partition)
     assert sum(sums(partition).values()) == len(log.messages) - 1
     days = [day for _, day in judged]
     assert days == list(range(8, 8 + len(days)))
@@ -62,18 +63,18 @@ def test_a_change_of_zone_loses_nothing_and_judges_no_day_twice(zone: str) -> No
     [(84, 23), (294, 25)],
 )
 def test_a_day_on_which_the_clocks_change_has_as_many_hours_as_it_has(on: int, hours: int) -> None:
-    log = a.Log().add(a.tick(on - 3, 12), a.zone("Europe/Berlin", day=on - 3, hour=12))
+    log = playing.Log().add(a.tick(on - 3, 12), a.zone("Europe/Berlin", day=on - 3, hour=12))
     for hour in range(-24, 60):
         at = a.at(on, hour)
         tick = Entry("", "ebbwatch", 0, (), ClockTicked(at=at, mode="live"))
         log.add(tick, a.usage(time=at), appended=at)
-    partition = a.play(log)
+    partition = playing.play(log)
     found = sums(partition)
     assert [found[day] for day in (on, on + 1)] == [hours, 24]
 
 
 def test_zones_are_looked_after_by_an_event_of_the_account_alone() -> None:
-    partition = a.play(began(a.zone("Asia/Kolkata", day=10)))
+    partition = playing.play(began(a.zone("Asia/Kolkata", day=10)))
     assert partition.ledger.record.opened == {"UTC": a.START + 9, "Asia/Kolkata": a.START + 9}
     assert partition.accounts[ACME].facts.profile.timezone == "Asia/Kolkata"
 
@@ -82,7 +83,7 @@ def moved(first: str, *late: Entry) -> Partition:
     """Ten days in one zone, ticked every three hours; then some entries, late on day 10."""
     ticks = [a.tick(day, hour) for day in range(2, 10) for hour in range(0, 24, 3)]
     begin = (a.tick(1, 2), a.zone(first, hour=3), *ticks, a.tick(10, 0))
-    return a.play(a.Log().each(*begin, *late))
+    return playing.play(playing.Log().each(*begin, *late))
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -111,9 +112,9 @@ def test_two_changes_of_zone_on_a_day_may_come_in_any_order(order: int) -> None:
     )
 
 
-def both_ways(log: a.Log) -> tuple[Partition, Partition]:
+def both_ways(log: playing.Log) -> tuple[Partition, Partition]:
     """Return a log judged at once, and judged when all of it was folded."""
-    return a.play(log), a.settle(a.apply(Partition.begin(0, 1), log))
+    return playing.play(log), playing.settle(playing.apply(Partition.begin(0, 1), log))
 
 
 def test_a_second_move_lets_no_day_be_judged_that_had_closed_elsewhere_before_it() -> None:
@@ -121,30 +122,30 @@ def test_a_second_move_lets_no_day_be_judged_that_had_closed_elsewhere_before_it
 
     Another account keeps Tokyo's days closing; day 3 has ended there at 15:00 UTC.
     """
-    log = a.Log().add(a.rules(a.silent(2)), a.tick(1, 10, seen={"app": [0, 1]}))
+    log = playing.Log().add(a.rules(a.silent(2)), a.tick(1, 10, seen={"app": [0, 1]}))
     log.each(a.usage(day=1, hour=9), a.zone("Asia/Tokyo", account="other", day=1, hour=10))
     log.each(*(a.tick(day, 3, seen={"app": [day - 1, day]}) for day in (2, 3)))
     log.add(a.zone("Asia/Tokyo", day=3, hour=3.1))  # counts from day 4 on
     log.add(a.tick(3, 17.1, seen={"app": [3]}))
     log.add(a.zone("America/New_York", day=3, hour=17.2))  # from day 5 on
-    profile = a.play(log).accounts[ACME].facts.profile
+    profile = playing.play(log).accounts[ACME].facts.profile
     assert [profile.zone_of(a.START + day) for day in (3, 4, 5)] == [
         "UTC",
         "Asia/Tokyo",
         "America/New_York",
     ]
     soon, late = both_ways(log)
-    assert (a.told(soon.cut().alerts), a.told(late.cut().alerts)) == ([], [])
+    assert (playing.told(soon.cut().alerts), playing.told(late.cut().alerts)) == ([], [])
     log.add(a.tick(4, 2, seen={"app": [3]}))
     expected = [("acme", "silent", "activity", "raised", 3)]
-    assert [a.told(one.cut().alerts) for one in both_ways(log)] == [expected, expected]
+    assert [playing.told(one.cut().alerts) for one in both_ways(log)] == [expected, expected]
 
 
 HELD_UP = 4
 """The day on which Tokyo's end is complete, and that of New York is not."""
 
 
-def nomad(moves: int) -> a.Log:
+def nomad(moves: int) -> playing.Log:
     """An account that moves between Tokyo and New York every other day, while its days wait.
 
     It moves at 03:00 on the days 1, 3, 5 ..., so that the days 2 and 3 are Tokyo's, 4 and 5 New
@@ -155,7 +156,7 @@ def nomad(moves: int) -> a.Log:
         rules=[a.silent(2)], inputs={"crm": Input(topic="crm", format="cloudevents", source="crm")}
     )
     told = RulesApplied(n=1, content=msgspec.json.encode(content).decode())
-    log = a.Log().add(Entry("", "ebbwatch", 0, (), told), _crm(1, 1, until=a.at(1, 1)))
+    log = playing.Log().add(Entry("", "ebbwatch", 0, (), told), _crm(1, 1, until=a.at(1, 1)))
     log.each(a.zone("Asia/Tokyo", account="other", day=1, hour=1.5), a.usage(day=2))
     for n in range(moves):
         log.add(_crm(1 + 2 * n, 3, until=a.at(1, 1)))
@@ -182,6 +183,6 @@ def test_however_often_an_account_moves_it_matters_not_when_its_days_are_judged(
     soon, late = both_ways(log)
     # a day of which nobody knows any more where it ended is judged nowhere
     expected = [("acme", "silent", "activity", "raised", max(HELD_UP, 2 * lost))]
-    assert [a.told(one.cut().alerts) for one in (soon, late)] == [expected, expected]
-    assert a.told(recount({0: log.messages}).alerts["acme"]) == expected
+    assert [playing.told(one.cut().alerts) for one in (soon, late)] == [expected, expected]
+    assert playing.told(recount({0: log.messages}).alerts["acme"]) == expected
     assert len(soon.accounts[ACME].facts.profile.zones) == ZONES_LIMIT

@@ -3,6 +3,7 @@
 from schemas.envelope import Entry
 from services.detector.partition import Partition
 from tests import builders as a
+from tests import playing
 
 
 def sums(partition: Partition, account: str = "acme", metric: str = "usage") -> dict[int, float]:
@@ -17,6 +18,6 @@ def counts(partition: Partition, *what: str) -> dict[tuple[str, ...], int]:
     return {key: n for key, n in partition.counts.items() if key[0] in what}
 
 
-def began(*entries: Entry) -> a.Log:
+def began(*entries: Entry) -> playing.Log:
     """A log whose clock stands at 03:00 of day 10; then some entries in one message, at noon."""
-    return a.Log().add(a.tick(10, 3)).add(*entries, appended=a.at(10, 12))
+    return playing.Log().add(a.tick(10, 3)).add(*entries, appended=a.at(10, 12))

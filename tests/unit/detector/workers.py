@@ -11,7 +11,7 @@ from schemas.alerts import Alert
 from schemas.envelope import Entry, decode_entry
 from schemas.rejects import Reject
 from services.detector.partition import Partition
-from tests import builders as a
+from tests import playing
 
 Deliver = Callable[[str, Entry], None]
 """Appends a forward to the log of its subject's partition; of the subject "", to all."""
@@ -28,8 +28,8 @@ class Owner:
         self.partition = partition
         self.unsent: deque[tuple[str, Entry]] = deque()
 
-    def fold(self, log: a.Log, count: int) -> None:
-        a.apply(self.partition, log.messages[self.partition.stamp + 1 :][:count])
+    def fold(self, log: playing.Log, count: int) -> None:
+        playing.apply(self.partition, log.messages[self.partition.stamp + 1 :][:count])
         self._take()
 
     def judge(self, limit: int) -> bool:
@@ -56,7 +56,7 @@ class Worker:
     """
 
     def __init__(self, number: int, partitions: int, horizon: int) -> None:
-        self.log = a.Log()
+        self.log = playing.Log()
         self.stored: dict[str, bytes] = {}
         self.alerts: list[Alert] = []
         self.rejects: list[Reject] = []
@@ -76,7 +76,7 @@ class Worker:
     def commit(self, deliver: Deliver) -> None:
         self.owner.send(deliver)
         cut = self.owner.partition.cut()
-        self.stored = a.store(self.stored, cut)
+        self.stored = playing.store(self.stored, cut)
         self.alerts.extend(cut.alerts)
         self.rejects.extend(cut.rejects)
 

@@ -154,8 +154,10 @@ class Sim:
             if self.rng.random() < 0.8
         }
         complete = {f"usage/{n}": self.now - self.late for n in range(self.rng.randrange(3))}
+        fed = {"usage": [*seen]} if seen and self.now // HOUR % 3 == 0 else {}
+        at = self.now - ago
         self.everywhere(
-            ClockTicked(at=self.now - ago, mode=self.mode, complete_until=complete, seen=seen)
+            ClockTicked(at=at, mode=self.mode, complete_until=complete, seen=seen, fed=fed)
         )
 
     def feed(self, count: int, since: int) -> None:

@@ -234,8 +234,9 @@ def said(id: str, verdict: Any, alert: str = "a1") -> FeedbackRecord:
 def vote(n: int, verdict: Any) -> Entry:
     """Return what the detector must hear of the record number `n`."""
     given = FeedbackGiven(alert="a1", verdict=verdict, author="ana", rule="silence")
-    origin = Origin("alerts.v1", 0, 2 * n, 0)
-    id, subjects = f"feedback-0-{2 * n}", ("account:acme",)
+    # `desk` appends the first record at midnight.
+    origin = Origin(f"alerts.v1~{at(3, 0)}", 0, 2 * n, 0)
+    id, subjects = f"feedback~{at(3, 0)}-0-{2 * n}", ("account:acme",)
     return Entry(id, "ebbwatch", at(3, n / 60), subjects, given, origin)
 
 

@@ -74,8 +74,8 @@ def _episode(found: dict[str, Any]) -> None:
 
 def _ticket(found: dict[str, Any]) -> None:
     line = next(one for one in found["accounts"] if one["tickets"])
-    opened = line["tickets"]["opened"]
-    line["tickets"] = {"opened": {id: [day + 1, high] for id, (day, high) in opened.items()}}
+    days = {int(day) + 1: marks for day, marks in line["tickets"]["days"].items()}
+    line["tickets"] = line["tickets"] | {"days": days}
 
 
 def _line(found: dict[str, Any], name: str) -> None:

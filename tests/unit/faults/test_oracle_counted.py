@@ -4,6 +4,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.envelope import Entry, Origin
 from schemas.events import (
@@ -17,6 +18,7 @@ from schemas.events import (
     UsageRecorded,
 )
 from tests.faults.oracle import Unaccountable
+from tests.faults.oracle.counting import Counting
 from tests.unit.faults import stories as a
 from tests.unit.faults.stories import FIRST, Log, alone, at, days, entry, failed, on, usage
 
@@ -32,6 +34,13 @@ def vote(day: float, offset: int, verdict: Any = "false_alarm", who: str | None 
     said = FeedbackGiven(alert="a1", verdict=verdict, author=who, rule="payment-failed")
     origin = Origin("alerts.v1", 0, offset, 0)
     return entry(said, time=at(day), id=f"feedback-0-{offset}", source="ebbwatch", origin=origin)
+
+
+def counting(log: Log) -> Counting:
+    """Count a log of one partition; lines and what feeds them are not shown."""
+    found = Counting(0, None, {})
+    found.count(log.messages)
+    return found
 
 
 def counted(log: Log) -> tuple[dict[str, float], dict[str, float]]:
@@ -81,9 +90,42 @@ def test_a_ticket_of_days_that_are_forgotten_is_too_late() -> None:
 
 
 def test_more_tickets_than_are_known_again_are_none_that_the_oracle_can_tell() -> None:
-    log = Log().tick(1, 10).say(*(ticket(1, f"t{n}") for n in range(101)), now=at(1))
-    with pytest.raises(Unaccountable, match="more than 100 tickets"):
+    many = [ticket(1, f"t{n}") for n in range(1_500)]
+    log = Log().tick(1, 10).say(*many, now=at(1))
+    assert counted(log) == ({on(1): 1_500}, {})
+    # One that is urgent is kept twice: by the day it was told of, and by the day it was urgent.
+    log.say(ticket(1, "t7", priority=1, hour=11), now=at(1))
+    with pytest.raises(Unaccountable, match="more than 1500 tickets"):
         alone(log)
+
+
+def test_whoever_repeats_a_ticket_feeds_its_line_as_the_one_who_told_it_first() -> None:
+    """Of a line that two sources feed a day is dark only if both are."""
+    log = Log().rules(a.SILENCE).tick(1, 10)
+    again = replace(ticket(1, priority=2), source="chat")
+    log.say(ticket(1, priority=3), again, replace(ticket(1, hour=11), source="mail"), now=at(1))
+    lines = counting(log).customers.known["acme"].lines
+    assert {name: line.sources for name, line in lines.items()} == {
+        "@tickets": ["app", "chat", "mail"],
+        "@tickets_high": ["chat"],
+    }
+
+
+def test_whoever_sees_a_person_again_feeds_the_line_of_people() -> None:
+    log = Log().tick(1, 10)
+    used = usage(1, person="u1")
+    log.say(used, replace(used, id="again", source="web"), now=at(1))
+    found = alone(log)
+    assert days(found, "@people") == {on(1): 1}
+    lines = counting(log).customers.known["acme"].lines
+    assert lines["@people"].sources == ["app", "web"]
+
+
+def test_of_more_than_ten_sources_the_first_by_name_are_known_whoever_came_first() -> None:
+    some = [replace(usage(1), id=f"e{n}", source=f"s{n:02}") for n in range(12, -1, -1)]
+    log = Log().tick(1, 10).say(*some, now=at(1))
+    (line,) = counting(log).customers.known["acme"].lines.values()
+    assert line.sources == [f"s{n:02}" for n in range(10)]
 
 
 def test_usage_of_a_tracked_feature_counts_for_the_metric_and_for_the_feature() -> None:

@@ -11,6 +11,7 @@ from schemas.events import (
     AccountMerged,
     ArrMoved,
     EmployeeLeft,
+    IncidentJudged,
     PersonErased,
     PersonJoined,
     SentimentSet,
@@ -180,3 +181,11 @@ def test_who_lived_on_in_an_erased_account_must_be_erased_everywhere() -> None:
     assert fault == f"partition 0 was never told to erase account:beta up to {at(2)}"
     logs[0].append(one(also, now=at(2))._replace(offset=2))
     assert recount(logs).faults == []
+
+
+def test_a_shared_fall_that_nobody_can_have_found_is_a_fault() -> None:
+    day = date(2026, 1, 5)
+    fall = IncidentJudged(day=day, alert="x", raised_on=day, since=day, depth=60)
+    said = replace(entry(fall, "account:acme", time=at(2, 2), id="incident"), subjects=())
+    (fault,) = recount({0: [one(said, now=at(2, 2))]}).faults
+    assert fault.endswith("but nobody has fallen")

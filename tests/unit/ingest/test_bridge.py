@@ -18,6 +18,7 @@ from services.ingest.rejects import Rejects
 from services.ingest.seen import Seen
 from services.publishing.publisher import Publisher
 from services.runtime import Health
+from services.topic_ids import UNKNOWN
 from tests.platform import eventually
 from tests.unit.ingest.builders import NOW, FakeProducer, body, event, record
 
@@ -88,8 +89,8 @@ async def made(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Made]:
     """A running bridge over a consumer and a producer that a test leads."""
     consumer, producer = Consumer([]), FakeProducer()
 
-    async def ids(_: str, names: list[str]) -> dict[str, bytes]:
-        return dict.fromkeys(names, bytes(16))
+    async def ids(_: str, names: list[str]) -> dict[str, str]:
+        return dict.fromkeys(names, UNKNOWN)
 
     monkeypatch.setattr(module, "AIOKafkaConsumer", lambda **_: consumer)
     monkeypatch.setattr(module, "topic_ids", ids)
@@ -98,7 +99,7 @@ async def made(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Made]:
     rejects, marks = Rejects(producer, "rejects.v1"), Marks(producer, "config.v1")
     found = Bridge(
         *("127.0.0.1:1", "group", publisher, rejects, Seen(), Metrics(), Health()),
-        *(lambda: NOW, LIMIT, 10.0, lambda: {"usage": frozenset({0, 1})}, marks),
+        *(lambda: NOW, LIMIT, 10.0, lambda: {"usage": {0: UNKNOWN, 1: UNKNOWN}}, marks),
     )
     found.configure({"usage": Input(topic="usage", format="cloudevents", source="/a")})
     running = asyncio.create_task(found.run())

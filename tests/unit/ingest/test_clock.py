@@ -44,6 +44,7 @@ async def test_a_tick_goes_into_every_partition_with_what_was_seen_and_is_comple
 ) -> None:
     seen = Seen()
     seen.note([("/b", HOUR), ("/a", HOUR), ("/a", HOUR - 1), ("/a", HOUR)])
+    seen.fed.note([("usage", "/b"), ("usage", "/a"), ("billing", "/a"), ("usage", "/b")])
     clock = Clock(publisher, "r1", seen, lambda: {"usage/0": NOW - 5}, Hands())
 
     assert clock.why_closed() == "the first tick of the clock is not acknowledged yet"
@@ -52,7 +53,8 @@ async def test_a_tick_goes_into_every_partition_with_what_was_seen_and_is_comple
 
     complete = {"usage/0": NOW - 5}
     hours = {"/a": [HOUR - 1, HOUR], "/b": [HOUR]}
-    first = ClockTicked(at=NOW, mode="live", complete_until=complete, seen=hours)
+    fed = {"billing": ["/a"], "usage": ["/a", "/b"]}
+    first = ClockTicked(at=NOW, mode="live", complete_until=complete, seen=hours, fed=fed)
     second = ClockTicked(at=NOW, mode="live", complete_until=complete)
     for partition in range(2):
         assert producer.entries(partition) == [
@@ -96,6 +98,7 @@ async def test_what_an_unacknowledged_tick_carried_goes_with_the_next_one(
 ) -> None:
     seen = Seen()
     seen.note([("/a", HOUR)])
+    seen.fed.note([("usage", "/a")])
     producer.gate = asyncio.Event()
     clock = Clock(publisher, "r1", seen, dict, Hands(), interval=0.05)
 
@@ -107,7 +110,7 @@ async def test_what_an_unacknowledged_tick_carried_goes_with_the_next_one(
 
     newest = producer.entries(0)[-1].event
     assert isinstance(newest, ClockTicked)
-    assert newest.seen == {"/a": [HOUR, HOUR + 1]}
+    assert (newest.seen, newest.fed) == ({"/a": [HOUR, HOUR + 1]}, {"usage": ["/a"]})
 
 
 @pytest.mark.parametrize(
@@ -168,19 +171,23 @@ def test_hours_seen_are_bounded_in_a_tick_and_in_all() -> None:
     seen = Seen()
     seen.note((f"s{n:06}", HOUR) for n in range(200_001))
 
-    taken = seen.take()
+    taken = seen.hours.take()
 
     # a name of seven characters and its hour take 23 bytes of 128 kB
     assert (len(taken), seen.dropped) == (128 * 1024 // 23, 1)
-    seen.give_back(taken)
-    assert seen.take() == taken
+    seen.hours.give_back(taken)
+    assert seen.hours.take() == taken
 
 
 def test_a_tick_fits_into_an_entry_however_long_the_names_of_sources_are() -> None:
     seen = Seen()
     seen.note((f"{n:05}" + "é" * 251, HOUR) for n in range(2_500))
 
-    tick = ClockTicked(at=1, mode="live", seen=seen.take())
+    seen.fed.note(("usage", f"{n:05}" + "é" * 251) for n in range(2_500))
+    seen.fed.note((f"i{n:05}" + "é" * 90, "é" * 256) for n in range(2_500))
+
+    tick = ClockTicked(at=1, mode="live", seen=seen.hours.take(), fed=seen.fed.take())
 
     assert 0 < len(tick.seen) < 2_500
-    assert len(msgspec.msgpack.encode(tick)) < 256 * 1024
+    assert 0 < sum(map(len, tick.fed.values())) < 2_500
+    assert len(msgspec.msgpack.encode(tick)) < 2 * 128 * 1024 + 1024

@@ -68,7 +68,13 @@ def test_an_unreadable_record_changes_nothing(key: str) -> None:
 
 def test_an_input_partition_is_marked_until_the_mark_is_deleted() -> None:
     marks = [(f"inputs/usage/{n}", Marker(topic="usage", partition=n)) for n in range(3)]
+    known = ("inputs/usage/2", Marker(topic="usage", partition=2, id="0f"))
 
-    found = folded(*marks, ("inputs/usage/1", None), ("inputs/other/7", None))
+    found = folded(*marks, known, ("inputs/usage/1", None), ("inputs/other/7", None))
 
-    assert found.marked == {"usage": frozenset({0, 2}), "other": frozenset()}
+    assert found.marked == {"usage": {0: "", 2: "0f"}, "other": {}}
+
+
+def test_a_mark_of_an_earlier_version_tells_of_no_id() -> None:
+    raw = b'{"topic":"usage","partition":4}'
+    assert fold(Configuration(), "inputs/usage/4", raw).marked == {"usage": {4: ""}}

@@ -105,6 +105,12 @@ def test_a_record_s_wrong_time_costs_only_the_events_that_have_none(
     assert found.seen == {("/api", HOUR)}
 
 
+def test_what_an_input_has_carried_of_which_source_is_told_of_what_was_accepted() -> None:
+    """A source of nothing but refusals reaches no account by it."""
+    sent = body(event(), event(source="/web"), event(source="/app", specversion="0.3"))
+    assert forwarded(record(sent)).fed == {("usage", "/api"), ("usage", "/web")}
+
+
 def test_a_header_without_a_value_says_nothing() -> None:
     headers = [("Content-Type", None), ("ce_id", None), ("traceparent", None)]
 
@@ -180,3 +186,24 @@ def test_a_format_that_raises_costs_one_record_only() -> None:
     found = forwarded(record(b"x"), source=SOURCE._replace(format=Broken()))
 
     assert [(each.reason, each.raw) for each in found.rejects] == [("format_failed", b"x")]
+
+
+def test_a_record_for_which_there_is_no_room_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is not refused: the process ends, and nothing of it is committed."""
+
+    class Full:
+        NAME = "full"
+
+        def read(self, headers: Mapping[str, str], body: bytes, limit: int) -> Batch:
+            raise MemoryError
+
+    def full(*_: Any) -> Any:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        forwarded(record(b"x"), source=SOURCE._replace(format=Full()))
+    monkeypatch.setattr("services.ingest.forwarding.admit", full)
+    with pytest.raises(MemoryError):
+        forwarded(record(body(event())))

@@ -12,11 +12,12 @@ from services.ingest.forwarding import Source
 from services.ingest.inputs import FUTURE_MICROS, Inputs
 from services.ingest.metrics import Metrics
 from services.runtime import Health
+from services.topic_ids import UNKNOWN
 
 NOW = 1_800_000_000_000_000
 ZERO, ONE = TopicPartition("topic", 0), TopicPartition("topic", 1)
 OTHER = TopicPartition("other", 0)
-FIRST, SECOND = bytes([1]) * 16, bytes([2]) * 16
+FIRST, SECOND = "01" * 16, "02" * 16
 BOTH = {"topic": FIRST, "other": SECOND}
 
 
@@ -64,8 +65,14 @@ def health() -> Health:
 
 
 @pytest.fixture
-def inputs(metrics: Metrics, health: Health) -> Inputs:
-    made = Inputs(health, metrics, "group", dict)
+def marked() -> dict[str, dict[int, str]]:
+    """What `config.v1` tells of partitions that were read."""
+    return {}
+
+
+@pytest.fixture
+def inputs(metrics: Metrics, health: Health, marked: dict[str, dict[int, str]]) -> Inputs:
+    made = Inputs(health, metrics, "group", lambda: marked)
     configure(made, usage="topic", billing="other")
     return made
 
@@ -281,3 +288,70 @@ def test_a_reset_input_is_read_under_its_next_name_with_the_id_of_today(inputs: 
     configure(inputs, **{"usage~2": "topic"})
 
     assert inputs.readable({"topic": SECOND}) == {"topic"}
+
+
+def test_a_topic_created_anew_while_nobody_read_it_stops_its_input_at_the_start(
+    inputs: Inputs, health: Health, marked: dict[str, dict[int, str]]
+) -> None:
+    """Whatever its offsets look like: only the marks tell by now which topic was read."""
+    marked["topic"] = {0: FIRST, 1: ""}
+    marked["other"] = {0: SECOND}
+
+    assert inputs.readable({"topic": SECOND, "other": SECOND}) == {"other"}
+    # not even as long as brokers of another version answer
+    assert inputs.readable({"topic": UNKNOWN, "other": UNKNOWN}) == {"other"}
+
+    assert health.as_json()["checks"]["input:usage"]["detail"] == (
+        "topic 'topic' was deleted and created anew: `ebbwatch inputs reset usage --created-anew` "
+        "reads it from its beginning"
+    )
+    # as after a reset, which deletes the marks and gives the next name
+    marked.clear()
+    configure(inputs, **{"usage~2": "topic"})
+    assert inputs.readable({"topic": SECOND}) == {"topic"}
+
+
+@pytest.mark.parametrize("ids", [(UNKNOWN, FIRST), (FIRST, UNKNOWN), (FIRST, UNKNOWN, FIRST)])
+def test_an_id_that_a_broker_does_not_tell_says_nothing(
+    inputs: Inputs, marked: dict[str, dict[int, str]], ids: tuple[str, ...]
+) -> None:
+    """Brokers are upgraded one by one, and answer in turns."""
+    inputs.forwarded({ZERO: (5, NOW)})
+    for id in ids:
+        assert inputs.readable({"topic": id}) == {"topic"}
+    marked["topic"] = {0: UNKNOWN, 1: ids[0]}
+    for id in ids:
+        assert inputs.readable({"topic": id}) == {"topic"}
+
+
+def test_an_id_that_nobody_tells_for_a_while_is_not_forgotten(inputs: Inputs) -> None:
+    inputs.forwarded({ZERO: (5, NOW)})
+    for id in (FIRST, UNKNOWN):
+        assert inputs.readable({"topic": id}) == {"topic"}
+    assert inputs.readable({"topic": SECOND}) == frozenset()
+
+
+def test_what_was_read_is_marked_with_its_topics_id_once_that_is_known(
+    inputs: Inputs, marked: dict[str, dict[int, str]]
+) -> None:
+    inputs.readable({"topic": UNKNOWN, "other": SECOND})
+    inputs.committed([ZERO, ONE, OTHER])
+    assert inputs.unmarked() == {"topic": {0: UNKNOWN, 1: UNKNOWN}, "other": {0: SECOND}}
+
+    marked |= {"topic": {0: UNKNOWN}, "other": {0: SECOND}}
+    assert inputs.unmarked() == {"topic": {1: UNKNOWN}}
+
+    inputs.readable({"topic": FIRST, "other": SECOND})
+    assert inputs.unmarked() == {"topic": {0: FIRST, 1: FIRST}}
+    marked["topic"] = {0: FIRST, 1: FIRST}
+    assert inputs.unmarked() == {}
+
+
+def test_a_topic_that_was_created_anew_is_marked_with_the_id_of_what_was_read(
+    inputs: Inputs,
+) -> None:
+    """The marks are left as its input stops, when its new id is known already."""
+    inputs.readable({"topic": FIRST})
+    inputs.committed([ZERO])
+    assert inputs.readable({"topic": SECOND}) == frozenset()
+    assert inputs.unmarked() == {"topic": {0: FIRST}}

@@ -103,7 +103,7 @@ async def test_an_accepted_event_is_in_the_log_when_the_answer_comes(door: Door)
     assert (answer.status_code, answer.json()) == (200, {"accepted": 1, "rejected": []})
     usage = UsageRecorded(metric="api_calls", quantity=3)
     assert door.producer.entries() == [Entry("e-1", "/api", NOW, ("account:acct_42",), usage)]
-    assert door.seen.take() == {"/api": [NOW // HOUR_MICROS]}
+    assert door.seen.hours.take() == {"/api": [NOW // HOUR_MICROS]}
 
 
 async def test_a_missing_time_is_left_to_the_append_time(door: Door) -> None:
@@ -320,6 +320,23 @@ async def test_an_event_at_which_our_code_fails_is_kept_and_the_others_are_taken
         *("format_failed", "/api"),
         "bug",
     )
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+async def test_an_event_for_which_there_is_no_room_is_not_refused(
+    door: Door, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """Nothing is wrong with it: a refusal would make its sender give it up."""
+
+    def raising(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(intake_module, "admit", raising)
+
+    answer = await door.post(body(event()))
+
+    assert (answer.status_code, answer.json()["error"]) == (500, "bug")
+    assert (door.producer.entries(), door.rejects()) == ([], [])
 
 
 async def test_an_answer_quotes_no_more_of_what_is_wrong_than_is_kept(door: Door) -> None:

@@ -141,6 +141,17 @@ REFUSED = {
         "invalid",
         "data.author",
     ),
+    "an account that would be our own company": (event(subject="company"), "invalid", "subject"),
+    "a person of our own company": (
+        event(type="person.joined", subject="a", data={"person": "u", "account": "company"}),
+        "invalid",
+        "data.account",
+    ),
+    "merged into our own company": (
+        event(type="account.merged", data={"into": "company"}),
+        "invalid",
+        "data.into",
+    ),
     "touch without person and account": (
         event(type="touch.recorded", subject=ABSENT, data={"colleague": "ana"}),
         "unattributed",
@@ -369,3 +380,17 @@ def test_whatever_is_accepted_can_be_written_into_an_envelope(
     if isinstance(found, Incoming):
         entry = Entry(found.id, found.source, found.time or 0, (found.account or "",), found.event)
         assert envelope.decode(envelope.encode([entry])) == ([(0, entry)], [])
+
+
+@pytest.mark.parametrize("id", ["Company", "company-1", "company "])
+def test_only_the_very_id_of_the_company_is_none_of_an_account(id: str) -> None:
+    found = cloudevents.decode(event(subject=id))
+    assert isinstance(found, Incoming)
+    assert found.account == id
+    assert cloudevents.decode(event(subject="company")) == Refused(
+        "invalid",
+        "subject",
+        "'company' stands for your own company; give the account another id",
+        "e-1",
+        "/api-gateway",
+    )

@@ -122,7 +122,8 @@
     const amount = (value) => (value === null ? "nothing known" : value.toLocaleString("en-US", { maximumFractionDigits: value < 10 ? 1 : 0 }));
     if (i === null || i === undefined) { spot.textContent = "Point at a day to read its values."; return; }
     const parts = [dayOf(data.x[i]), amount(data.value[i])];
-    if (data.usual[i] !== null) parts.push(`usual ${amount(data.usual[i])} (${amount(data.low[i])} to ${amount(data.high[i])})`);
+    const range = data.low[i] === null ? "" : ` (${amount(data.low[i])} to ${amount(data.high[i])})`;
+    if (data.usual[i] !== null) parts.push(`${figure.dataset.usual} ${amount(data.usual[i])}${range}`);
     if (data.masked[i] !== undefined) parts.push(`left out${data.masked[i] ? `: ${data.masked[i]}` : ""}`);
     if (data.x[i] === data.fired) parts.push("raised after this day");
     spot.textContent = parts.join(" · ");

@@ -1,14 +1,12 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import pytest
 
 from schemas.cases import LogRecord
-from schemas.envelope import Entry, Origin
-from schemas.events import FeedbackGiven
 from services.alerts.cases import alarms, ledger
 from services.alerts.cases import case as case_module
 from services.alerts.cases.case import Answer, Case
@@ -379,40 +377,3 @@ def test_every_record_counts_as_folded_or_repeated() -> None:
     told: Sequence[LogRecord] = [*DAY, *DAY]
     counts = a.folded(*told).counts
     assert sum(n for key, n in counts.items() if key[0] in ("folded", "repeated")) == len(told) - 2
-
-
-def test_what_an_alert_was_worth_goes_back_to_the_detector_once() -> None:
-    log = a.Log()
-    log.add(
-        a.raised(),
-        a.feedback("a", "false_alarm", id="k1", by="bob"),
-        a.feedback("a", "false_alarm", id="k1", by="bob"),
-        a.feedback("a", "false_alarm", id="k2", by="bob"),
-        a.feedback("gone", id="k3"),
-        a.feedback("a", "useful", id="k4", by="bob"),
-    )
-    partition = Partition.begin(3, 8)
-    a.apply(partition, log.messages)
-    first, second = log.messages[1], log.messages[5]
-    verdicts: list[Literal["false_alarm", "useful"]] = ["false_alarm", "useful"]
-    assert partition.returned == [
-        Entry(
-            f"feedback-3-{one.offset}",
-            "ebbwatch",
-            one.appended,
-            ("account:acme",),
-            FeedbackGiven(alert="a", verdict=verdict, author="bob", rule="usage-drop"),
-            Origin("alerts.v1", 3, one.offset, 0),
-        )
-        for one, verdict in zip((first, second), verdicts, strict=True)
-    ]
-
-
-def test_what_was_folded_before_the_snapshot_goes_back_no_more() -> None:
-    log = a.Log()
-    log.add(a.raised(), a.feedback("a", id="k1"))
-    partition = Partition.begin(0, 1)
-    a.apply(partition, log.messages)
-    restored = Partition.restore(0, 1, kept(partition))
-    a.apply(restored, log.messages)
-    assert (len(partition.returned), restored.returned) == (1, [])

@@ -38,7 +38,10 @@ def test_the_values_are_those_that_the_alert_was_computed_from() -> None:
     found = drawn(evidence([5.0, None, 7.0]))
 
     assert found == Chart(
+        title="api_calls a day",
         metric="api_calls",
+        value="daily",
+        usual="usual",
         days=(
             ChartDay(date(2026, 5, 11), 5.0),
             ChartDay(date(2026, 5, 12), None),
@@ -148,6 +151,50 @@ def test_thirteen_months_are_enough() -> None:
     long = {(DAY - timedelta(days=n)).isoformat(): 1.0 for n in range(500)}
 
     assert len(days(drawn(evidence([1.0, 2.0]), days={"api_calls": long}))) == SPAN_DAYS
+
+
+def test_people_of_four_weeks_stand_beside_the_seats_and_no_days_go_on() -> None:
+    whole = {"from": "2026-05-09", "known": 5, "counts": [30, 30, 40, 40, 40], "masked": []}
+    because = evidence(
+        [0.0, 0.0, 20.0, 21.0, 20.0],
+        computed={"whole": whole},
+        window={"from": "2026-05-11", "to": "2026-05-13", "days_used": 3},
+        seats=40,
+        metrics=["@people"],
+    )
+    later = {"@people": {"2026-05-12": 3.0, "2026-05-14": 4.0}}
+    fired = alert(kind="seat_utilisation", object="@people", because=because, day=DAY)
+    found = chart(AccountPage(account="a", days=later), fired, DAY + timedelta(days=3))
+
+    assert days(found) == (
+        ChartDay(date(2026, 5, 11), 20.0, 40.0),
+        ChartDay(date(2026, 5, 12), 21.0, 40.0),
+        ChartDay(date(2026, 5, 13), 20.0, 40.0),
+    )
+    assert found is not None
+    assert (found.title, found.metric, found.value, found.usual) == (
+        *("People active in four weeks", "active people", "active people", "seats"),
+    )
+    assert (found.compared, found.banded, found.masked) == (True, False, False)
+
+
+def test_core_features_of_four_weeks_begin_when_four_weeks_are_known() -> None:
+    because = evidence([0.0, 1.0, *[2.0] * 28], computed={"known": 29})
+    later = {"api_calls": {"2026-05-12": 3.0, "2026-05-14": 4.0}}
+    fired = alert(kind="breadth", object="activity", because=because, day=DAY)
+    found = chart(AccountPage(account="a", days=later), fired, DAY + timedelta(days=3))
+
+    assert days(found) == (ChartDay(date(2026, 5, 12), 2.0), ChartDay(date(2026, 5, 13), 2.0))
+    assert found is not None
+    assert (found.title, found.compared) == ("Core features used in four weeks", False)
+
+
+def test_a_reserved_line_is_called_by_its_name() -> None:
+    fired = alert(kind="ticket_spike", object="@tickets", because=evidence([1.0, 2.0]), day=DAY)
+    found = chart(AccountPage(account="a"), fired, DAY)
+
+    assert found is not None
+    assert (found.title, found.metric) == ("Tickets a day", "Tickets")
 
 
 @pytest.mark.parametrize("because", [None, {}, {"payment": "inv-1"}, evidence([3.0])])

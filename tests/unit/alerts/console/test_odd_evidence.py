@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from services.alerts.console.labels import ELSEWHERE, NUMBERS, STATISTICS
 from tests.unit.alerts.console.door import Door, opened, text
 from tests.unit.alerts.console.test_evidence import DROP
 from tests.unit.alerts.fakes import alert
@@ -52,11 +53,18 @@ ODD: list[dict[str, Any]] = [
 ]
 
 
-async def _shown(door: Door, because: dict[str, Any]) -> str:
+KEYS = sorted({row.key for row in (*NUMBERS, *STATISTICS)} | ELSEWHERE)
+KINDS = (
+    *("usage_drop", "silence", "policy_silence", "expansion", "ticket_spike", "seat_utilisation"),
+    *("seat_expansion", "feature_abandoned", "breadth", "incident", "change", "deadline", "other"),
+)
+
+
+async def _shown(door: Door, because: dict[str, Any], kind: str = "usage_drop") -> str:
     """The words of a page with an alert of this evidence and a sound one beside it."""
     page = door.view.pages["acct_1"]
     alerts = [
-        alert(alert_id="odd", headline="the odd one", because=because),
+        alert(alert_id="odd", headline="the odd one", because=because, kind=kind),
         alert(alert_id="sound", headline="the sound one", because=GOOD),
     ]
     door.view.pages["acct_1"] = page.model_copy(update={"alerts": alerts})
@@ -117,18 +125,23 @@ def held() -> Iterator[tuple[asyncio.Runner, Door]]:
 
 
 @given(
-    whole=st.dictionaries(st.sampled_from(sorted(GOOD)) | _texts, _json, max_size=4),
+    whole=st.dictionaries(st.sampled_from(KEYS) | _texts, _json, max_size=4),
     within=st.dictionaries(
         st.sampled_from(["from", "to", "days_used", "counts", "known", "masked", "ratio"]),
         _json,
         max_size=2,
     ),
     where=st.sampled_from(["computed_from", "window", "baseline", "thresholds_in_force"]),
+    kind=st.sampled_from(KINDS),
 )
 @settings(max_examples=200, deadline=None)
 def test_any_json_in_real_evidence_is_shown_or_left_out(
-    held: tuple[asyncio.Runner, Door], whole: dict[str, Any], within: dict[str, Any], where: str
+    held: tuple[asyncio.Runner, Door],
+    whole: dict[str, Any],
+    within: dict[str, Any],
+    where: str,
+    kind: str,
 ) -> None:
     runner, door = held
 
-    runner.run(_shown(door, GOOD | {where: GOOD[where] | within} | whole))
+    runner.run(_shown(door, GOOD | {where: GOOD[where] | within} | whole, kind))

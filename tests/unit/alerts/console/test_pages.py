@@ -284,8 +284,8 @@ async def test_numbers_are_those_of_the_judged_day_and_the_rest_is_for_statistic
     door.view.pages["acct_1"] = page.model_copy(update={"alerts": [alert(because=because)]})
     told = text(await door.get("/accounts/acct_1"))
 
-    assert "The numbers, as of 13 May 2026 Observed 5 in the window" in told
-    assert told.index("For statisticians") < told.index("0.0893") < told.index("pace 18")
+    assert "The numbers, as of 13 May 2026 Observed 5 units in the window" in told
+    assert told.index("For statisticians") < told.index("Rhythm 9 %") < told.index("pace 18")
 
 
 @pytest.mark.parametrize(
@@ -305,6 +305,7 @@ async def test_an_alert_in_shadow_can_be_judged_though_there_is_no_case(door: Do
     door.view.pages["dark"] = shadow
     told = text(await door.get("/accounts/dark"))
 
+    assert "No alert is open Only rules that are measured have found something." in told
     assert "Raised by rules that are only measured; nobody is told." in told
     assert "What was this alert worth? Useful False alarm Known already Too late" in told
 
@@ -315,9 +316,11 @@ async def test_what_is_watched_is_told_with_what_it_could_show(door: Door) -> No
         "api_calls": "too_little_volume",
         "exports": "warming_up",
         "odd": "of_a_newer_version",
+        "@tickets": "warming_up",
+        "@tickets_high": "no_data",
     }
     page = door.view.pages["acct_1"]
-    watched = {"states": states, "least": {"@people": 22, "api_calls": 71}}
+    watched = {"states": states, "least": {"@people": 22, "api_calls": 71, "@tickets": 40}}
     door.view.pages["acct_1"] = page.model_copy(update=watched)
     answer = await door.get("/accounts/acct_1")
 
@@ -336,6 +339,16 @@ async def test_what_is_watched_is_told_with_what_it_could_show(door: Door) -> No
             "not known yet",
         ),
         ("odd", "of a newer version", "not known yet"),
+        (
+            "Tickets",
+            "rises are judged at the end of each day, once 63 days with this customer are known",
+            "only rises are told",
+        ),
+        (
+            "Urgent tickets",
+            "no data from its source: nothing is judged, nothing clears",
+            "only rises are told",
+        ),
     ]
 
 

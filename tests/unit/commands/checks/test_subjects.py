@@ -6,6 +6,7 @@ from services.commands.checks import subjects
 from services.commands.checks.subjects import Held, is_subject
 from services.detector.subject import Quarantine
 from tests import builders as a
+from tests import playing
 from tests.unit.commands.checks.builders import wrong
 
 
@@ -28,8 +29,8 @@ def test_the_records_of_all_subjects_are_looked_at_and_no_others() -> None:
     told = [a.usage(day=10, person="u1"), a.joined("u2", day=10), a.spent(5, day=10)]
     touch = a.about(a.touch(day=10), "account:acme", "colleague:ana")
     waits = a.of_person(a.usage(day=10), "u3")
-    log = a.Log().add(a.rules(a.silent(2)), a.tick(10, 3)).add(*told, touch, waits)
-    records = a.store({}, a.play(log).cut())
+    log = playing.Log().add(a.rules(a.silent(2)), a.tick(10, 3)).add(*told, touch, waits)
+    records = playing.store({}, playing.play(log).cut())
     looked_at = {key for key in records if is_subject(key.encode())}
     assert looked_at == {
         "account:acme",

@@ -124,9 +124,12 @@ def test_a_line_knows_its_sources_by_name_up_to_a_bound() -> None:
     for source in ("web", "app", "web"):
         add(buckets, 1, source=source)
     assert buckets.lines["calls"].sources == ("app", "web")
-    for n in range(SOURCE_LIMIT):
-        add(buckets, 1, source=f"made-up-{n}")
-    assert len(buckets.lines["calls"].sources) == SOURCE_LIMIT
+    for order in (range(SOURCE_LIMIT), range(SOURCE_LIMIT - 1, -1, -1)):
+        many = Buckets()
+        for source in ("web", "app", *(f"made-up-{n}" for n in order)):
+            add(many, 1, source=source)
+        first = tuple(f"made-up-{n}" for n in range(SOURCE_LIMIT - 1))
+        assert many.lines["calls"].sources == ("app", *first)
 
 
 def test_a_source_that_sent_nothing_that_counts_feeds_no_line() -> None:

@@ -6,8 +6,15 @@ from services.detector.facts.people import PAGE_SIZE, SEEN_DAYS, People, active_
 from tests import builders as a
 
 
-def fold(people: People, buckets: Buckets, day: int, who: str | None, judged: int = 0) -> None:
-    one = a.usage(person=who)
+def fold(
+    people: People,
+    buckets: Buckets,
+    day: int,
+    who: str | None,
+    judged: int = 0,
+    source: str = "app",
+) -> None:
+    one = a.usage(person=who, source=source)
     step = people.fold(one, a.moment(one, buckets, day, judged=judged, oldest=judged - 500))
     assert not isinstance(step, str)
     if step is not None:
@@ -45,6 +52,15 @@ def test_the_line_of_people_counts_distinct_ones(active: list[tuple[int, str]]) 
     assert {day: line.at(day) if line else 0 for day in expected} == {
         day: 1000 * count for day, count in expected.items()
     }
+
+
+def test_whoever_sees_a_person_a_second_time_feeds_the_line_too() -> None:
+    """Else the one who came first would decide whose outages mask the line."""
+    people, buckets = People(), Buckets()
+    for source in ("web", "app", "web"):
+        fold(people, buckets, 5, "u1", source=source)
+    line = buckets.lines[PEOPLE]
+    assert (line.sources, line.at(5)) == (("app", "web"), 1000)
 
 
 def test_nobody_is_counted_where_the_person_is_not_told() -> None:

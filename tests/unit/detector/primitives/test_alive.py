@@ -3,7 +3,10 @@ import pytest
 
 from services.detector.primitives import alive
 from services.detector.primitives.alive import Histories, Population
-from tests.unit.detector.primitives.reference.alive import likelihood, p_alive
+from services.detector.primitives.day import Series
+from tests.unit.detector.primitives.real import REAL, purchases, real
+from tests.unit.detector.primitives.reference.account import account
+from tests.unit.detector.primitives.reference.alive import history, likelihood, p_alive
 from tests.unit.detector.primitives.stories import days, random_series, series
 
 FLEET = Population(r=0.8, alpha=40.0, a=0.9, b=3.0)
@@ -39,14 +42,31 @@ def test_an_account_s_history_is_read_from_the_days_in_sight() -> None:
     ]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_probabilities_agree_with_the_scalar_formula(seed: int) -> None:
-    told = alive.histories(random_series(seed, accounts=60), 210)
-    expected = [
+GIVEN = {f"random {seed}": random_series(seed, accounts=60) for seed in range(4)} | {
+    source: real(source) for source in REAL
+}
+
+
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
+@pytest.mark.parametrize("days", [210, 90])
+def test_histories_and_probabilities_agree_with_the_scalar_formulas(
+    given: Series, days: int
+) -> None:
+    told = alive.histories(given, days)
+    expected = [history(account(given, row), days) for row in range(len(given.known))]
+    assert list(zip(*(part.tolist() for part in told), strict=True)) == expected
+    chances = [p_alive(*one, *FLEET) for one in expected]
+    assert alive.alive(told, FLEET).tolist() == pytest.approx(chances, abs=1.1e-9)
+
+
+def test_probabilities_of_real_customers_agree_with_the_scalar_formula() -> None:
+    told = purchases(weeks=39)
+    chances = [
         p_alive(int(x), int(recency), int(age), *FLEET)
         for x, recency, age in zip(*(part.tolist() for part in told), strict=True)
     ]
-    assert alive.alive(told, FLEET).tolist() == pytest.approx(expected, abs=1.1e-9)
+    assert len(chances) > 4000
+    assert alive.alive(told, FLEET).tolist() == pytest.approx(chances, abs=1.1e-9)
 
 
 def test_who_never_came_twice_cannot_have_left() -> None:
@@ -66,6 +86,15 @@ def test_a_population_is_found_again() -> None:
     assert list(found[:2]) == pytest.approx(FLEET[:2], rel=0.15)
     assert found.a / (found.a + found.b) == pytest.approx(FLEET.a / (FLEET.a + FLEET.b), rel=0.2)
     assert found == alive.fit(drawn(5, 3000))
+
+
+def test_customers_of_a_shop_are_the_population_that_others_found() -> None:
+    # Fader, Hardie, Lee 2005, from a tenth of the shop's customers, alpha in weeks
+    found = alive.fit(purchases(weeks=39))
+    assert found is not None
+    assert found.r == pytest.approx(0.243, rel=0.1)
+    assert found.alpha / 7 == pytest.approx(4.414, rel=0.2)
+    assert found.a / (found.a + found.b) == pytest.approx(0.793 / (0.793 + 2.426), rel=0.05)
 
 
 def test_too_few_accounts_are_no_population() -> None:

@@ -106,6 +106,13 @@ def test_states_wait_out_a_long_holiday() -> None:
     assert baseline.states(series(account_, masked=range(40, 200))).tolist() == ["warming_up"]
 
 
+def test_the_smallest_drop_is_what_can_be_seen_but_no_less_than_is_told_at_all() -> None:
+    # phi = .5, tau2 = .0025; 1 a day: v = .5/28.25 + .5/182.25, 1 - exp(-2.9 sqrt(v + tau2)) = .356
+    # 10,000 a day: .135, and a fall by less than 15 % is told by nobody
+    judged = series(days((210, 1)), days((210, 10_000)), days((111, 100)), days((210, 0)))
+    assert baseline.smallest_drops(judged).tolist() == [36, 15, 0, 0]
+
+
 def test_a_flag_that_nobody_can_set_is_refused_with_those_that_exist() -> None:
     assert MetricParams(metric="@core").metric == "@core"
     with pytest.raises(ValidationError, match="'@cores' is no flag: use one of @meaningful, @core"):

@@ -1,20 +1,14 @@
 import pytest
 
-from schemas.alerts import SEVERITIES
 from services.detector.primitives.breadth import Breadth, BreadthParams
-from tests.unit.detector.primitives.stories import days, series
+from tests.unit.detector.primitives.stories import days, series, word
 
 PARAMS = BreadthParams()
 
 
 def verdict(counts: list[float], masked: tuple[int, ...] = (), fewer: int = 2) -> str:
     """Return the only row in a word; counts are of features used in the 28 days to each day."""
-    said = Breadth.judge(series(counts, masked=masked), BreadthParams(fewer=fewer))
-    if said.fires[0]:
-        return SEVERITIES[int(said.severity[0])]
-    if not said.told[0]:
-        return "cannot tell"
-    return "clears" if said.clears[0] else "quiet"
+    return word(Breadth.judge(series(counts, masked=masked), BreadthParams(fewer=fewer)))
 
 
 # fmt: off

@@ -1,21 +1,15 @@
 import numpy as np
 import pytest
 
-from schemas.alerts import SEVERITIES
 from services.detector.primitives.fastdrop import FastDrop, FastDropParams
-from tests.unit.detector.primitives.stories import days, series
+from tests.unit.detector.primitives.stories import days, series, word
 
 PARAMS = FastDropParams(metric="usage")
 
 
 def verdict(counts: list[float], masked: tuple[int, ...] = (), swing: float = np.nan) -> str:
     """Return the only row in a word."""
-    said = FastDrop.judge(series(counts, masked=masked, swing=swing), PARAMS)
-    if said.fires[0]:
-        return SEVERITIES[int(said.severity[0])]
-    if not said.told[0]:
-        return "cannot tell"
-    return "clears" if said.clears[0] else "quiet"
+    return word(FastDrop.judge(series(counts, masked=masked, swing=swing), PARAMS))
 
 
 # fmt: off

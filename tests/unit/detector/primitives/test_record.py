@@ -1,7 +1,23 @@
+from math import exp, sqrt
+from typing import Any
+
 import numpy as np
 import pytest
 
+from services.detector.primitives.abandonment import Abandonment
+from services.detector.primitives.day import DayPrimitive
+from services.detector.primitives.drop import Drop
+from services.detector.primitives.expansion import Expansion
+from services.detector.primitives.fastdrop import FastDrop
 from services.detector.primitives.record import interval90
+from services.detector.primitives.slowdrift import SlowDrift
+from services.detector.primitives.stop import Stop
+from tests.unit.detector.primitives.stories import days, series
+
+USAGE = {"metric": "usage"}
+STANDARD = sqrt(0.5 / 7.25 + 0.5 / 45.75 + 0.0025)
+"""Of an account with an event in four days: phi .5, 7 in 28 days, 45.5 before, tau .05."""
+SEEN, RISE_SEEN = 1 - exp(-2.9 * STANDARD), exp(2.9 * STANDARD) - 1
 
 
 @pytest.mark.parametrize(
@@ -19,3 +35,32 @@ def test_an_interval_has_an_end_only_where_there_is_a_number_to_tell(
     a: float, b: float, odds: float, ends: list[float | None]
 ) -> None:
     assert interval90(*(np.array([one]) for one in (a, b, odds))) == ends
+
+
+@pytest.mark.parametrize(
+    "primitive, params, asked, quiet",
+    [
+        (Drop, USAGE, 0.15, SEEN),
+        (Drop, USAGE | {"ratio": 0.3, "clear": 0.5}, 0.7, 0.7),
+        (Stop, USAGE, 0.9, 0.9),
+        (Stop, USAGE | {"ratio": 0.2}, 0.8, 0.8),
+        (Abandonment, {}, 0.5, SEEN),
+        (Abandonment, {"ratio": 0.3}, 0.7, 0.7),
+        (Expansion, USAGE, 0.2, RISE_SEEN),
+        (Expansion, USAGE | {"ratio": 3.0}, 2.0, 2.0),
+        (FastDrop, USAGE | {"fall": 0.9}, 0.9, 0.9),
+        (SlowDrift, USAGE | {"fall": 0.9}, 0.9, 0.9),
+    ],
+)
+def test_the_smallest_change_told_is_what_can_be_seen_but_no_less_than_the_rule_asks_for(
+    primitive: type[DayPrimitive], params: dict[str, Any], asked: float, quiet: float
+) -> None:
+    judged = series(days((210, 100_000)), days((210, 0.25)))
+    said = primitive.judge(judged, primitive.Params.model_validate(params))
+    found = [
+        value
+        for row in range(2)
+        for name, value in said.because(row).items()
+        if name in ("smallest_detectable_drop", "smallest_detectable_rise")
+    ]
+    assert found == pytest.approx([asked, quiet], abs=1e-6)

@@ -1,14 +1,8 @@
 """Every statistic beside the scalar formulas, to 1e-9, on random and on real series."""
 
-import csv
-import gzip
 import math
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,51 +22,16 @@ from services.detector.primitives import (
     stop,
 )
 from services.detector.primitives.baseline import LAG
-from services.detector.primitives.day import SWING_WEEKS, Series
+from services.detector.primitives.day import DayPrimitive, Series
+from services.detector.primitives.silence import Silence, SilenceParams
+from tests.unit.detector.primitives.real import REAL, real
 from tests.unit.detector.primitives.reference import Reference, account
 from tests.unit.detector.primitives.reference.features import breadth as breadth_of
 from tests.unit.detector.primitives.reference.features import given_up
 from tests.unit.detector.primitives.reference.growth import growth
 from tests.unit.detector.primitives.reference.pace import fast, slow
+from tests.unit.detector.primitives.reference.silence import silence
 from tests.unit.detector.primitives.stories import random_series
-
-DATA = Path(__file__).parents[3] / "quality" / "data"
-REAL = {
-    "stations": ("station_entries_daily.csv.gz", "entries"),
-    "companies": ("fhv_bases_daily.csv.gz", "trips"),
-    "customers": ("retail_customers_daily.csv.gz", "lines"),
-    "agents": ("hotel_agents_daily.csv.gz", "checkins"),
-}
-"""Real accounts of four kinds; where they come from: README.md beside them."""
-
-WIDTH = 238
-ACCOUNTS = 12
-
-
-@lru_cache
-def real(source: str) -> Series:
-    """Return the accounts with the most days of a source, each twice: whole, and cut in half."""
-    file, column = REAL[source]
-    told: dict[str, dict[int, float]] = defaultdict(dict)
-    with gzip.open(DATA / file, "rt") as lines:
-        for one in csv.DictReader(lines):
-            day = (date.fromisoformat(one["date"]) - date(1970, 1, 1)).days
-            days = told[one["account_id"]]
-            days[day] = days.get(day, 0) + float(one[column])
-    busy = sorted(told, key=lambda one: (-len(told[one]), one))[:ACCOUNTS]
-    last = 20_000
-    counts = np.zeros((2 * len(busy), WIDTH))
-    known = np.zeros(2 * len(busy), dtype=np.int64)
-    for row, name in enumerate(busy):
-        days = told[name]
-        for place, end in ((row, max(days)), (len(busy) + row, (min(days) + max(days)) // 2)):
-            known[place] = min(WIDTH, end - min(days) + 1)
-            for back in range(known[place]):
-                counts[place, WIDTH - 1 - back] = days.get(end - back, 0.0)
-    rng = np.random.default_rng(len(busy))
-    masked = rng.random(counts.shape) < 0.03
-    swings = rng.normal(0.003, 0.01, (len(counts), SWING_WEEKS))
-    return Series(last, counts, masked, known, swings, np.zeros(len(counts), dtype=np.int64))
 
 
 def families(seed: int) -> Series:
@@ -114,9 +73,11 @@ def test_drop_and_stop_agree_with_the_formulas(given: Series) -> None:
         agree(found.base.dispersion[place], one.phi, "phi")
         agree(found.base.cap[place], one.cap, "cap")
         agree(found.drift[place], one.tau2, "tau2")
+        assert bool(found.told[place]) == one.told()
         if not one.told():
             continue
-        agree(found.ratio[place], one.ratio(28), "R_28")
+        assert found.ratio_28 is not None
+        agree(found.ratio_28[place], one.ratio(28), "R_28")
         agree(found.lead[place], one.lead(), "Lambda")
         for days in drop.WINDOWS:
             a, b, odds = (part[place] for part in fall.posterior(found.base, found.drift, days))
@@ -124,6 +85,7 @@ def test_drop_and_stop_agree_with_the_formulas(given: Series) -> None:
         o, b, phi = one.observed(28), one.cap * one.bsum, one.phi
         v = phi / (o + phi / 2) + phi / (b + phi / 2)
         agree(noise[place], 1 - math.exp(-2.9 * math.sqrt(v + one.tau2)), "smallest drop")
+        assert bool(found.fires[place]) == one.drop(0.85, 2.75)
         assert bool(stopped.told[place]) == one.stop_told()
         assert bool(stopped.fires[place]) == one.stop()
 
@@ -202,16 +164,24 @@ def test_abandonment_agrees_with_the_formulas(given: Series) -> None:
         assert bool(found.fires[place]) == one.fires
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_breadth_agrees_with_the_formulas(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    given = random_series(seed, accounts=60)
+def features(seed: int) -> Series:
+    """Return how many features random accounts use, some of them fewer of late."""
+    rng, given = np.random.default_rng(seed), random_series(seed, accounts=60)
     level = rng.integers(0, 8, (60, 1))
     late = np.arange(given.counts.shape[1]) > rng.integers(150, 215, (60, 1))
     counts = np.maximum(level + rng.integers(-1, 2, given.counts.shape) - 3 * late, 0)
-    given = replace(given, counts=counts.astype(np.float64), memo={})
+    return replace(given, counts=counts.astype(np.float64), memo={})
+
+
+BREADTHS = {f"random {seed}": features(seed) for seed in range(6)} | {
+    source: real(source) for source in REAL
+}
+
+
+@pytest.mark.parametrize("given", BREADTHS.values(), ids=BREADTHS)
+def test_breadth_agrees_with_the_formulas(given: Series) -> None:
     found = breadth._examine(given, breadth.BreadthParams())
-    for row in range(60):
+    for row in range(len(given.known)):
         one = breadth_of(account(given, row))
         assert bool(found.told[row]) == (one is not None)
         if one is not None:
@@ -219,23 +189,38 @@ def test_breadth_agrees_with_the_formulas(seed: int) -> None:
             assert (found.usual[row], found.highest[row], fires) == one
 
 
-def test_random_and_real_series_hold_cases_of_every_kind() -> None:
-    fires: dict[str, int] = defaultdict(int)
-    for build in SERIES.values():
-        old = baseline.learned(build())[1]
-        fires["expansion"] += int(
-            expansion._examine(old, expansion.ExpansionParams(metric="usage")).fires.sum()
-        )
-        fires["fastdrop"] += int(
-            fastdrop._examine(old, fastdrop.FastDropParams(metric="usage")).fires.sum()
-        )
-        fires["slowdrift"] += int(
-            slowdrift._examine(old, slowdrift.SlowDriftParams(metric="usage")).fires.sum()
-        )
-        fires["abandonment"] += int(
-            abandonment._examine(old, abandonment.AbandonmentParams()).fires.sum()
-        )
-    assert min(fires.values()) >= 3, fires
+@all_series
+def test_silence_agrees_with_the_formulas(given: Series) -> None:
+    life = np.arange(len(given.known)) % 40
+    said = Silence.judge(replace(given, active=life, memo={}), SilenceParams())
+    expected = [silence(account(given, row), int(life[row])) for row in range(len(life))]
+    assert list(zip(said.told.tolist(), said.fires.tolist(), strict=True)) == expected
+
+
+USAGE = {"metric": "usage"}
+JUDGED: dict[type[DayPrimitive], dict[str, str]] = {
+    drop.Drop: USAGE,
+    stop.Stop: USAGE,
+    expansion.Expansion: USAGE,
+    fastdrop.FastDrop: USAGE,
+    slowdrift.SlowDrift: USAGE,
+    abandonment.Abandonment: {},
+    breadth.Breadth: {},
+    Silence: {},
+}
+
+
+@pytest.mark.parametrize("primitive", JUDGED, ids=lambda one: one.name)
+def test_the_series_hold_accounts_that_fire_and_some_that_cannot_be_told(
+    primitive: type[DayPrimitive],
+) -> None:
+    given = (
+        BREADTHS.values() if primitive is breadth.Breadth else (one() for one in SERIES.values())
+    )
+    params = primitive.Params.model_validate(JUDGED[primitive])
+    said = [primitive.judge(one, params) for one in given]
+    assert sum(np.count_nonzero(one.fires) for one in said) >= 3
+    assert sum(np.count_nonzero(~one.told) for one in said) >= 3
 
 
 def test_the_probability_asked_of_a_feature_is_that_of_the_formula() -> None:

@@ -5,10 +5,10 @@ import pytest
 
 from services.detector.primitives import rhythm
 from services.detector.primitives.day import Series
+from tests.unit.detector.primitives.real import REAL, real
 from tests.unit.detector.primitives.reference.account import account
 from tests.unit.detector.primitives.reference.silence import days_active, rhythm_limit
 from tests.unit.detector.primitives.stories import days, random_series, series
-from tests.unit.detector.primitives.test_references import REAL, real
 
 WEEKLY = days((1, 1), (6, 0))
 

@@ -1,4 +1,3 @@
-import json
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,10 @@ from pydantic import ValidationError
 
 from schemas.alerts import SEVERITIES
 from services.detector.primitives.arrays import pick
-from services.detector.primitives.day import DayPrimitive, Series, Verdicts
+from services.detector.primitives.day import DayPrimitive, Series
 from services.detector.primitives.silence import Silence, SilenceParams
 from tests.unit.detector.primitives.reference import account, silence
-from tests.unit.detector.primitives.stories import days, random_series, series
+from tests.unit.detector.primitives.stories import days, everything, random_series, series
 
 PARAMS = SilenceParams()
 POLICY = SilenceParams(days=30)
@@ -123,13 +122,6 @@ def test_verdicts_agree_with_the_scalar_formula(seed: int) -> None:
     assert list(zip(said.told.tolist(), said.fires.tolist(), strict=True)) == expected
 
 
-def whole(said: Verdicts) -> list[Any]:
-    """Return everything that is said of every row."""
-    columns = np.stack([said.fires, said.clears, said.told, said.severity], axis=1).tolist()
-    evidence = [json.dumps(said.because(row), allow_nan=False) for row in range(len(columns))]
-    return [[*row, because] for row, because in zip(columns, evidence, strict=True)]
-
-
 @pytest.mark.parametrize(
     "params",
     [PARAMS, POLICY, NEWCOMERS, POPULATION],
@@ -146,16 +138,16 @@ def test_an_account_gets_the_same_bits_in_any_batch(
     judged = random_series(seed, accounts=size, width=210)
     wide = random_series(seed, accounts=size, width=210)
     order = chance.sample(range(size), size)
-    batch = whole(Silence.judge(judged, params))
-    shuffled = whole(Silence.judge(pick(wide, np.array(order)), params))
-    alone = [whole(Silence.judge(pick(judged, np.array([i])), params))[0] for i in range(size)]
+    batch = everything(Silence.judge(judged, params))
+    shuffled = everything(Silence.judge(pick(wide, np.array(order)), params))
+    alone = [everything(Silence.judge(pick(judged, np.array([i])), params))[0] for i in range(size)]
     assert (alone, shuffled) == (batch, [batch[i] for i in order])
 
 
 def test_more_columns_than_it_reads_change_nothing() -> None:
     story = rhythm(*MONTHLY, silent=96, weeks=5)
     narrow, wide = series(story, width=210), series(story, width=235)
-    assert whole(Silence.judge(narrow, PARAMS)) == whole(Silence.judge(wide, PARAMS))
+    assert everything(Silence.judge(narrow, PARAMS)) == everything(Silence.judge(wide, PARAMS))
 
 
 def test_the_evidence_holds_every_number_that_is_said() -> None:

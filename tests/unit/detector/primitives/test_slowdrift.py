@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from schemas.alerts import SEVERITIES
 from services.detector.primitives.slowdrift import SlowDrift, SlowDriftParams
-from tests.unit.detector.primitives.stories import days, series
+from tests.unit.detector.primitives.stories import days, series, word
 
 PARAMS = SlowDriftParams(metric="usage")
 
@@ -16,12 +15,7 @@ def line(first: float, last: float, level: float = 1000.0) -> list[float]:
 
 def verdict(counts: list[float], masked: tuple[int, ...] = (), swing: float = np.nan) -> str:
     """Return the only row in a word."""
-    said = SlowDrift.judge(series(counts, masked=masked, swing=swing), PARAMS)
-    if said.fires[0]:
-        return SEVERITIES[int(said.severity[0])]
-    if not said.told[0]:
-        return "cannot tell"
-    return "clears" if said.clears[0] else "quiet"
+    return word(SlowDrift.judge(series(counts, masked=masked, swing=swing), PARAMS))
 
 
 # fmt: off

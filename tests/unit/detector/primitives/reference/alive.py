@@ -4,6 +4,16 @@ import math
 
 from scipy.special import gammaln
 
+from tests.unit.detector.primitives.reference.account import Account
+
+
+def history(one: Account, days: int) -> tuple[int, int, int]:
+    """Return x, t_x and T of the last days: repeats, days from the first to the last, to now."""
+    active = [day for day in sorted(one.counts) if day > one.t - days and one.counts[day] > 0]
+    if not active:
+        return 0, 0, 0
+    return len(active) - 1, active[-1] - active[0], one.t - active[0]
+
 
 def p_alive(x: int, recency: int, age: int, r: float, alpha: float, a: float, b: float) -> float:
     """Return P(alive) of Fader, Hardie, Lee 2005 for x repeats, the last one `recency` days in."""

@@ -6,11 +6,10 @@ not ask for ids. Source: Kafka's protocol, Metadata (key 3), version 10; KIP-516
 
 from collections.abc import Iterable
 from io import BytesIO
-from typing import Any, Final
+from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.abstract import AbstractType
-from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
     CompactArray,
@@ -22,10 +21,11 @@ from aiokafka.protocol.types import (
 )
 
 from services.kafka_clients import close
-from services.topic_admin import partition_counts
+from services.kafka_requests import request
 
-UNKNOWN: Final = bytes(16)
+UNKNOWN: Final = ""
 """Of a topic whose broker knows of no ids: older than Kafka 2.8, or no Apache Kafka."""
+_NO_ID: Final = bytes(16)
 LEADERLESS: Final = frozenset({0, 5})
 """NONE and LEADER_NOT_AVAILABLE: the topic is there."""
 
@@ -52,10 +52,20 @@ _PARTITIONS: Final = CompactArray(
 )
 
 
-class _Answer(Response):  # type: ignore[misc]
-    API_KEY = 3
-    API_VERSION = 10
-    SCHEMA = Schema(
+_IDS: Final = request(
+    3,
+    10,
+    Schema(
+        (
+            "topics",
+            CompactArray(("id", _Id), ("name", CompactString("utf-8")), ("tags", TaggedFields)),
+        ),
+        ("create", Boolean),
+        ("cluster_operations", Boolean),
+        ("topic_operations", Boolean),
+        ("tags", TaggedFields),
+    ),
+    Schema(
         ("throttle_time_ms", Int32),
         (
             "brokers",
@@ -83,59 +93,48 @@ class _Answer(Response):  # type: ignore[misc]
         ),
         ("operations", Int32),
         ("tags", TaggedFields),
-    )
+    ),
+    flexible=True,
+)
 
 
-class _Struct(RequestStruct):  # type: ignore[misc]
-    API_KEY = 3
-    API_VERSION = 10
-    RESPONSE_TYPE = _Answer
-    FLEXIBLE_VERSION = True
-    SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(("id", _Id), ("name", CompactString("utf-8")), ("tags", TaggedFields)),
-        ),
-        ("create", Boolean),
-        ("cluster_operations", Boolean),
-        ("topic_operations", Boolean),
-        ("tags", TaggedFields),
-    )
-
-
-class _Naming(Request[_Struct]):  # type: ignore[misc]
-    API_KEY = 3
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._topics: list[tuple[bytes, str, dict[int, bytes]]] = [
-            (UNKNOWN, name, {}) for name in names
-        ]
-
-    def build(self, request_struct_class: Any) -> Any:
-        return request_struct_class(self._topics, False, False, False, {})
-
-
-async def topic_ids(kafka: str, names: Iterable[str]) -> dict[str, bytes]:
-    """Return the ids of those topics that exist, over a connection of its own.
+async def topic_ids(kafka: str, names: Iterable[str]) -> dict[str, str]:
+    """Return the ids of those topics that exist, over a connection of its own; as `ids_of`.
 
     Args:
         kafka: Bootstrap servers.
         names: Full names of topics.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        return await ids_of(admin, names)
+    finally:
+        await close(admin.close)
+
+
+async def ids_of(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, str]:
+    """Return the ids of those topics that exist.
+
+    Args:
+        admin: A connection.
+        names: Full names of topics.
 
     Returns:
-        Id by name, 16 bytes; `UNKNOWN` where the broker knows of none.
+        Id by name, 32 hexadecimal digits; `UNKNOWN` where the broker knows of none.
 
     Raises:
         KafkaError: Kafka does not answer or refuses.
     """
     wanted = sorted(set(names))
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=10_000)
+    asked: list[tuple[bytes, str, dict[int, bytes]]] = [(_NO_ID, name, {}) for name in wanted]
     try:
-        await admin.start()
-        answer = await admin._send_request(_Naming(wanted))
+        answer = await admin._send_request(_IDS(asked, False, False, False, {}))
     except NotImplementedError:
-        existing = await partition_counts(kafka)
+        existing = frozenset(await admin.list_topics())
         return {name: UNKNOWN for name in wanted if name in existing}
-    finally:
-        await close(admin.close)
-    return {name: id for code, name, id, *_ in answer.topics if code in LEADERLESS}
+    return {
+        name: UNKNOWN if id == _NO_ID else id.hex()
+        for code, name, id, *_ in answer.topics
+        if code in LEADERLESS
+    }

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from schemas.envelope import Entry, decode_entry
-from services.backtest.beside import Beside
-from services.backtest.plain import Plain
+from services.backtest.other_rows import Beside
+from services.backtest.plain_rows import Plain
 from services.backtest.staged import Prepared, Staged
 from services.ingest.history.files import HistoryFile, find
 from tests.unit.backtest.histories import MICROS

@@ -2,20 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from schemas.cloudevents import Incoming, Refused
 from schemas.envelope import Origin
 from schemas.events import AccountMerged
-from services.backtest.plain import Key
+from services.backtest.orders import Key
+from services.backtest.outcome import EXAMPLES
 from services.backtest.staged import Staged
 from services.ingest.entries import admit
 from services.ingest.history.files import HistoryFile
 from services.ingest.history.play import DAY, INPUT
 from services.ingest.history.reading import Refusal, Rows
 from services.ingest.history.staging import Row
-
-EXAMPLES: Final = 20
 
 
 class Item(NamedTuple):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.envelope import Entry, Origin, account
 from schemas.events import UsageRecorded
+from services.backtest.orders import Key
 from services.ingest.history.play import DAY, INPUT
 
 CHUNK: Final = 400_000
@@ -17,10 +18,6 @@ CHUNK: Final = 400_000
 
 FOREVER: Final = 1 << 40
 _CACHED: Final = 100_000
-
-
-Key = tuple[int, int, int, int]
-"""Time in microseconds, rank, file, number: as rows of an import are ordered."""
 
 
 class Keyed(NamedTuple):

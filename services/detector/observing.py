@@ -1,0 +1,73 @@
+"""What is noted of every account each day, whatever the rules say: data states, swings, ratios."""
+
+import numpy as np
+
+from services.detector.batch import Batch, Taken
+from services.detector.calendars import weekday
+from services.detector.peers import Scopes, standing
+from services.detector.primitives.baseline import HISTORY_DAYS, smallest_drops, states
+from services.detector.primitives.drop import weekly_swing
+from services.detector.raising import Judgement
+from services.detector.window import MEANINGFUL, Row, Window, combined_rows, outage_days
+
+SUNDAY = 6
+SWING_DIGITS = 9
+"""Swings are kept rounded, so that they are the same whatever was computed together."""
+
+
+def observe(batch: Batch, out: Judgement) -> None:
+    """Keep the data state of every line; once a week its swing, and what it could show.
+
+    Args:
+        batch: The accounts; their states, swings and smallest falls change.
+        out: Notes which accounts changed.
+    """
+    rows, series, window = batch.lines.every, batch.lines.arrays, batch.window
+    if not rows:
+        return
+    dark: dict[tuple[tuple[str, ...], int], bool] = {}
+    for row, state in zip(rows, states(series).tolist(), strict=True):
+        key = row.lines[0].sources, outage_days(row)
+        if key not in dark:
+            dark[key] = window.dark(row.lines[0], window.closing.day, key[1])
+        _note_state(row, "no_data" if dark[key] else state, out)
+    if weekday(window.closing.day) == SUNDAY:
+        swings = np.round(weekly_swing(series), SWING_DIGITS).tolist()
+        least = smallest_drops(series).tolist()
+        for row, swing, percent in zip(rows, swings, least, strict=True):
+            if swing == swing:
+                row.lines[0].swing(window.closing.day, swing)
+                row.account.least[row.object] = percent
+                out.changed[row.account.id] = row.account
+
+
+def count(batch: Batch, tally: Scopes) -> None:
+    """Count how the accounts do.
+
+    Args:
+        batch: The accounts.
+        tally: Counts them, for the day's summaries.
+    """
+    rows, series = batch.known(MEANINGFUL, combined=True) or _lately(batch)
+    told = {row.account.id: one for row, one in zip(rows, standing(series), strict=True)}
+    for account in batch.accounts:
+        tally.count(account.facts.profile.segment, told.get(account.id))
+
+
+def is_frozen(row: Row) -> bool:
+    """Tell whether nothing came for anybody: then nothing fires and nothing clears (signals.md)."""
+    states = row.account.states
+    return bool(row.names) and all(states.get(name) == "no_data" for name in row.names)
+
+
+def _lately(batch: Batch) -> Taken:
+    """Return meaningful usage where no rule has asked for it, no more days than are counted."""
+    rows = combined_rows(batch.accounts, batch.rules, MEANINGFUL)
+    window = Window(batch.window.closing, min(HISTORY_DAYS, batch.rules.history_days))
+    return rows, window.series(rows)
+
+
+def _note_state(row: Row, state: str, out: Judgement) -> None:
+    if row.account.states.get(row.object) != state:
+        row.account.states[row.object] = state
+        out.changed[row.account.id] = row.account

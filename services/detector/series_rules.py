@@ -1,0 +1,168 @@
+"""Rules over series: judged when a day has ended, over the arrays of a batch of accounts. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from schemas.alerts import SEVERITIES
+from services.detector import episode as episodes
+from services.detector import evidence, featured, joining
+from services.detector.batch import Batch
+from services.detector.calendars import to_day
+from services.detector.episode import Episode
+from services.detector.facts.buckets import CORRECTION_DAYS
+from services.detector.observing import is_frozen
+from services.detector.primitives.arrays import pick
+from services.detector.primitives.day import DayPrimitive, Series, Verdicts
+from services.detector.primitives.finding import Finding
+from services.detector.raising import Applied, Because, Judgement, When
+from services.detector.rules import Rule, Variant
+from services.detector.subject import Account
+from services.detector.window import Row
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRule:
+    """One rule at the end of a day.
+
+    Args:
+        batch: The accounts; their episodes change.
+        when: The day.
+        out: Where alerts and changed accounts are collected.
+        rule: The rule.
+        primitive: Its condition.
+    """
+
+    batch: Batch
+    when: When
+    out: Judgement
+    rule: Rule
+    primitive: type[DayPrimitive]
+
+    def judge(self) -> None:
+        """Judge by variant: accounts of one segment share their parameters."""
+        variants: dict[int, tuple[Variant, set[str]]] = {}
+        for segment, mine in self.batch.segments.items():
+            variant = self.rule.variant(segment)
+            if not variant.off:
+                variants.setdefault(id(variant), (variant, set()))[1].update(mine)
+        some = self.batch.some_off
+        off = {one.id for one in some if one.off.get(self.rule.id) == self.when.rule_set}
+        for variant, ids in variants.values():
+            rows, series = self.batch.take_of(
+                ids - off, variant.params.selector, self.primitive.combines
+            )
+            if rows:
+                self._judge(variant, rows, series)
+
+    def _judge(self, variant: Variant, rows: Sequence[Row], series: Series) -> None:
+        """Judge some rows; where that raises, row by row, so that only the culprit suffers."""
+        try:
+            verdicts = self.primitive.judge(series, variant.params)
+        except (MemoryError, RecursionError):
+            raise
+        except Exception as error:
+            if len(rows) == 1:
+                self._applied(variant, rows[0].account).switch_off(error)
+                return
+            for i, row in enumerate(rows):
+                self._judge(variant, [row], pick(series, np.array([i])))
+            return
+        self._take(variant, rows, series, verdicts)
+
+    def _take(
+        self, variant: Variant, rows: Sequence[Row], series: Series, verdicts: Verdicts
+    ) -> None:
+        """Take what was said of some rows into their episodes."""
+        told, fires = verdicts.told.tolist(), verdicts.fires.tolist()
+        masked = series.masked[:, -1].tolist()
+        for i, row in enumerate(rows):
+            if not (fires[i] or row.account.episodes) or is_frozen(row):
+                continue
+            known = row.account.episodes.get(episodes.key(self.rule.id, row.object))
+            if known is None and not fires[i]:
+                continue
+            applied = self._applied(variant, row.account)
+            if told[i]:
+                because = self._because(variant, row, series, verdicts, i)
+                finding = _finding(row, verdicts, i)
+                ratio = joining.ratio_of(verdicts, i)
+                applied.contain(
+                    row.object, partial(self._row, applied, row, known, finding, because, ratio)
+                )
+            elif known is not None and not masked[i]:
+                applied.contain(row.object, partial(self._expire, applied, known))
+
+    def _expire(self, applied: Applied, known: Episode) -> None:
+        """Let time pass for an alert of which nothing can be told any more: no day would end it."""
+        if episodes.expires(known, self.when.day, self.rule.policy):
+            applied.close(known, "new_normal")
+
+    def _row(
+        self,
+        applied: Applied,
+        row: Row,
+        known: Episode | None,
+        finding: Finding,
+        because: Because,
+        ratio: float,
+    ) -> None:
+        if known is not None and self._withdrawn(applied.variant, row, known):
+            applied.close(known, "withdrawn", because)
+            return
+        waits = known is not None and known.state == "cooling" and not known.free
+        joining.take(applied, self.batch.window.closing.shared, finding, ratio, because)
+        if known is not None and known.joined and waits:
+            # An incident ends no cool-down that was running when it came.
+            known.free = False
+
+    def _withdrawn(self, variant: Variant, row: Row, known: Episode) -> bool:
+        """Tell whether data that came after the raising day was judged take it back."""
+        # Of days further back the buckets may be gone.
+        if not known.open or not 0 < self.when.day - known.raised_on <= CORRECTION_DAYS:
+            return False
+        late = any(
+            line.revised is not None
+            and line.revised <= known.raised_on
+            and line.revised_after >= known.raised_on
+            for line in row.lines
+        )
+        if not late:
+            return False
+        series = self.batch.again(row, variant.params.selector, known.raised_on)
+        again = self.primitive.judge(series, variant.params)
+        return bool(again.told[0]) and not bool(again.fires[0])
+
+    def _because(
+        self, variant: Variant, row: Row, series: Series, verdicts: Verdicts, i: int
+    ) -> Because:
+        """Return the evidence of a row: the record, and all that it was computed from."""
+        kind, window = self.primitive.kind(variant.params), self.batch.window
+
+        def because() -> dict[str, Any]:
+            found = verdicts.because(i)
+            masked = [
+                {"date": day, "reason": window.reason(row, to_day(date.fromisoformat(day)))}
+                for day in found.get("masked_days", ())
+            ]
+            beside = {
+                "metrics": list(row.names),
+                "masked_days": masked,
+                "computed_from": evidence.computed_from(series, i),
+            }
+            peers = joining.peers(window.closing, row.account.facts.profile.segment, kind)
+            return found | peers | featured.told(row, window, self.batch.rules, kind) | beside
+
+        return because
+
+    def _applied(self, variant: Variant, account: Account) -> Applied:
+        return Applied(self.out, account, self.rule, variant, self.when)
+
+
+def _finding(row: Row, verdicts: Verdicts, i: int) -> Finding:
+    severity = SEVERITIES[int(verdicts.severity[i])]
+    return Finding(row.object, bool(verdicts.fires[i]), bool(verdicts.clears[i]), severity, {})
