@@ -3,7 +3,6 @@
 Through Kafka, with any number of partitions, and from the files alone.
 """
 
-import random
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,35 +15,55 @@ from services.backtest import run
 from services.company import shipped
 from tests.integration.deployment import Deployment
 from tests.platform import eventually
+from tests.quality import sources
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(480)]
 
-ACCOUNTS = 24
 DAYS = 200
 START = date(2026, 1, 5)
+EACH = 6
+"""Accounts of each source: few, for what many share is one incident, of which no import knows."""
+FALLS = {3: 0.3, 10: 0.0, 17: 0.5}
+"""Accounts that are made to fall on their 150th day, and what is left of them."""
+ZONES = ("UTC", "America/New_York", "Asia/Tokyo")
 
 
-def write_history(folder: Path, seed: int) -> list[str]:
-    """Write usage of accounts of which some fall, stop or fall silent, and their attributes.
+def write_history(folder: Path) -> list[str]:
+    """Write what real accounts did in the last days that are known of them, and their attributes.
 
-    Of few of them at once: what many share is one incident, of which an import does not know.
+    Their weekdays stay what they were; what is known of each begins on one day.
     """
-    rng = random.Random(seed)
     usage = ["account_id,date,count,metric,person"]
     accounts = ["account_id,name,owner,timezone,renewal_on,start"]
-    zones = ("UTC", "America/New_York", "Asia/Tokyo")
-    for number in range(ACCOUNTS):
-        account = f"acct_{number}"
-        renewal = START + timedelta(days=DAYS + number)
-        accounts.append(f"{account},Name {number},ana,{zones[number % 3]},{renewal},{START}")
-        for day in range(DAYS):
-            level = 40 if number % 6 or day < 150 + number else number % 4 * 6
-            if count := round(level * rng.uniform(0.7, 1.3)):
+    for number, counts in enumerate(real()):
+        account, renewal = f"acct_{number}", START + timedelta(days=DAYS + number)
+        zone = ZONES[number % len(ZONES)]
+        accounts.append(f"{account},Name {number},ana,{zone},{renewal},{START}")
+        for day, count in enumerate(counts):
+            left = round(count * (FALLS.get(number, 1.0) if day >= 150 else 1.0))
+            if left:
                 on = START + timedelta(days=day)
-                usage.append(f"{account},{on},{count},api_calls,p{day % 3}")
+                usage.append(f"{account},{on},{left},api_calls,p{day % 3}")
     (folder / "usage.csv").write_text("\n".join(usage))
     (folder / "accounts.csv").write_text("\n".join(accounts))
     return ["usage.csv", "accounts.csv"]
+
+
+def real() -> list[list[int]]:
+    """Return daily counts of the first accounts of each source, from a Monday on."""
+    found: dict[str, list[list[int]]] = {}
+    for history in sources.histories():
+        counts = history.until_last_activity().counts
+        # So that the last days are whole weeks before the end, and begin on a Monday.
+        begin = len(counts) - DAYS
+        begin -= (history.first + timedelta(days=begin)).weekday()
+        mine = found.setdefault(history.source, [])
+        if begin >= 0 and len(mine) < EACH:
+            mine.append(counts[begin : begin + DAYS].tolist())
+    return [counts for mine in found.values() for counts in mine]
+
+
+ACCOUNTS = len(real())
 
 
 PEERS = ("peer_ratio", "peer_accounts", "text")
@@ -59,14 +78,14 @@ def told(record: dict[str, Any]) -> tuple[Any, ...]:
     return record["alert_id"], record["type"], record["day"], repr(sorted(same.items())), repr(now)
 
 
-async def alerts_of(kafka: str, folder: Path, partitions: int, seed: int) -> list[tuple[Any, ...]]:
+async def alerts_of(kafka: str, folder: Path, partitions: int) -> list[tuple[Any, ...]]:
     folder.mkdir()
     deployment = Deployment(kafka, folder, partitions)
     try:
         deployment.prepare(live=False)
         for service in ("ingest", "detector"):
             deployment.start(service)
-        deployment.ebbwatch("import", *write_history(folder, seed))
+        deployment.ebbwatch("import", *write_history(folder))
         await eventually(
             lambda: reached(deployment), within=200, what="the import to be judged to its end"
         )
@@ -85,10 +104,10 @@ def reached(deployment: Deployment) -> bool:
     )
 
 
-def backtested(folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+def backtested(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Play the same files without a broker, by two workers."""
     folder.mkdir()
-    usage, accounts = (folder / name for name in write_history(folder, seed))
+    usage, accounts = (folder / name for name in write_history(folder))
     monkeypatch.setattr(run, "FEW_BYTES", 0)
     found: list[Alert] = []
     outside = run.Outside(
@@ -106,10 +125,10 @@ def backtested(folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> list
 
 
 async def test_four_and_eight_partitions_and_a_backtest_raise_the_same_alerts(
-    kafka: str, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+    kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    four = await alerts_of(kafka, tmp_path / "four", 4, seed)
-    eight = await alerts_of(kafka, tmp_path / "eight", 8, seed)
+    four = await alerts_of(kafka, tmp_path / "four", 4)
+    eight = await alerts_of(kafka, tmp_path / "eight", 8)
     assert four == eight
     assert {record[1] for record in four} >= {"alert.raised", "alert.worsened", "alert.cleared"}
-    assert backtested(tmp_path / "files", seed, monkeypatch) == four
+    assert backtested(tmp_path / "files", monkeypatch) == four

@@ -250,25 +250,8 @@ def test_nothing_is_done_on_doubtful_evidence(
     assert word in str(refused.value)
 
 
-class Counting(Asking):
+class Counting(Growing):
     """A topic that the detector counts as fast as it is written to, while it is looked at."""
-
-    def __init__(self) -> None:
-        """Begin with nine records, all of them counted."""
-        self.end = 9
-
-    async def topics(self) -> dict[str, dict[int, Copies]]:
-        """Return the topic."""
-        return {"u": {0: Copies(1, 1, 1)}}
-
-    async def topic_ids(self, names: Iterable[str]) -> dict[str, str]:
-        """Return an id."""
-        return dict.fromkeys(names, ID)
-
-    async def offsets(self, parts: Iterable[TopicPartition]) -> dict[TopicPartition, Range]:
-        """Return its end, and that of a snapshot."""
-        self.end += 1
-        return dict.fromkeys(parts, Range(0, self.end))
 
     async def committed(self, group: str) -> dict[TopicPartition, int]:
         """Return nothing, for Kafka has forgotten it."""
