@@ -38,6 +38,7 @@ class Batch:
         lines: Every line of the accounts.
         segments: Ids of the accounts by segment.
         some_off: Accounts for which some rule is off because it raised.
+        known: Ids of the accounts that have an episode, by its rule.
     """
 
     def __init__(self, rules: RuleSet, accounts: Sequence[Account], window: Window) -> None:
@@ -50,6 +51,10 @@ class Batch:
         for account in accounts:
             self.segments.setdefault(account.facts.profile.segment, []).append(account.id)
         self.some_off = [account for account in accounts if account.off]
+        self.known: dict[str, set[str]] = {}
+        for account in accounts:
+            for one in account.episodes.values():
+                self.known.setdefault(one.rule, set()).add(account.id)
         self._taken: dict[tuple[str, bool], Taken] = {}
 
     def take(self, selector: str, combined: bool) -> Taken:
@@ -66,7 +71,7 @@ class Batch:
             self._taken[selector, combined] = rows, series
         return self._taken[selector, combined]
 
-    def known(self, selector: str, combined: bool) -> Taken | None:
+    def taken(self, selector: str, combined: bool) -> Taken | None:
         """Return what a selector takes if a rule has asked for it already."""
         return self._taken.get((selector, combined))
 

@@ -1,7 +1,7 @@
 """The docket: which accounts the open closings still have to judge, in hash order."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from services.detector import summary
 from services.detector.closings import Closings
@@ -84,7 +84,8 @@ class Docket:
             if start == end:
                 self._end(closings.pop(0))
                 continue
-            self._judge(closing, mine)
+            if mine:
+                self._judge(closing, mine)
             closing.cursor = self._order[end - 1]
             limit -= max(end - start, CLOSING_COST)
         return bool(closings)
@@ -121,7 +122,7 @@ class Docket:
         where they were judged in time, so that what is forgotten is the same.
         """
         for closing in self._record.closings:
-            if tuple(closing.cursor) < order_of(account.subject):
+            if tuple(closing.cursor) < order_of(account.subject) and _is_judged(account, closing):
                 self._judge(closing, [account])
 
     def bring_up(self, account: Account) -> None:
@@ -148,10 +149,8 @@ class Docket:
                 return closing.day - 1
         return self._closings.newest(account.facts.profile)
 
-    def _judge(self, closing: Closing, accounts: Iterable[Account]) -> None:
-        mine = [account for account in accounts if _is_judged(account, closing)]
-        if not mine:
-            return
+    def _judge(self, closing: Closing, mine: Sequence[Account]) -> None:
+        """Judge accounts that the closing is there for, one at least."""
         rules = self._rules.get(closing.rules)
         brief = self._ledger.brief
         judgement = judge_day(

@@ -4,6 +4,7 @@ The arrays of single lines are made once for all rules of a day; most are asked 
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -49,10 +50,10 @@ class Lines:
         """
         if asked.combined:
             return combined_rows(accounts, asked.rules, asked.selector)
-        named = (
-            at for name, at in self._named.items() if asked.rules.selects(asked.selector, name)
-        )
-        return [self.every[i] for i in sorted(i for at in named for i in at)]
+        selects, selector = asked.rules.selects, asked.selector
+        named = [places for name, places in self._named.items() if selects(selector, name)]
+        places = named[0] if len(named) == 1 else sorted(chain.from_iterable(named))
+        return [self.every[i] for i in places]
 
     def series(self, some: Sequence[Row], asked: Asked, day: int | None = None, /) -> Series:
         """Return the arrays of rows; those of single lines are there already.
@@ -62,7 +63,7 @@ class Lines:
             asked: What they were asked with.
             day: The last day; the closing's unless an earlier one is judged again.
         """
-        if day is not None or any(_is_made_anew(row) for row in some):
+        if day is not None or (asked.combined and any(map(_is_made_anew, some))):
             return asked.window.series(some, day)
         return self._pick([self._places[id(row.lines[0])] for row in some])
 

@@ -48,10 +48,10 @@ def count(batch: Batch, tally: Scopes) -> None:
         batch: The accounts.
         tally: Counts them, for the day's summaries.
     """
-    rows, series = batch.known(MEANINGFUL, combined=True) or _lately(batch)
+    rows, series = batch.taken(MEANINGFUL, combined=True) or _lately(batch)
     told = {row.account.id: one for row, one in zip(rows, standing(series), strict=True)}
-    for account in batch.accounts:
-        tally.count(account.facts.profile.segment, told.get(account.id))
+    for segment, ids in batch.segments.items():
+        tally.count(segment, map(told.get, ids))
 
 
 def is_frozen(row: Row) -> bool:

@@ -1,6 +1,6 @@
 """How accounts did, counted: their ratios of usage, by scope (design.md §5.4, Summaries)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -121,17 +121,20 @@ class Scopes(dict[str, Values]):
                 return None if last == scope else found
         return found
 
-    def count(self, segment: str | None, how: How | None) -> None:
-        """Count one account.
+    def count(self, segment: str | None, hows: Iterable[How | None]) -> None:
+        """Count accounts of one segment.
 
         Args:
-            segment: The segment that it belongs to.
-            how: How it does, None if that is not told.
+            segment: The segment that they belong to.
+            hows: How each of them does, None if that is not told; not empty.
         """
+        counted = Values()
+        for how in hows:
+            counted.count(how)
         for scope in scopes_of(segment):
             values = self.of(scope)
             if values is not None:
-                values.count(how)
+                values.add(counted)
 
     def plain(self) -> dict[str, Any]:
         """Return plain JSON, the same whatever was counted first."""

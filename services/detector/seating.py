@@ -80,7 +80,7 @@ def still_taken(account: Account, _: str, asked: Asked, /) -> bool:
 def _has_seats(account: Account) -> bool:
     """Tell whether anybody has ever told of an account's seats."""
     known = account.facts.seats
-    return bool(known.contracts) or any(one.seats for one in known.told)
+    return bool(known.contracts) or (bool(known.told) and any(one.seats for one in known.told))
 
 
 def _people(some: Sequence[Row], windows: Sequence[Bits], day: int) -> Floats:

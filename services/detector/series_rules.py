@@ -17,7 +17,7 @@ from services.detector.episode import Episode
 from services.detector.facts.buckets import CORRECTION_DAYS
 from services.detector.observing import is_frozen
 from services.detector.primitives.arrays import pick
-from services.detector.primitives.day import DayPrimitive, Series, Verdicts
+from services.detector.primitives.day import Bools, DayPrimitive, Series, Verdicts
 from services.detector.primitives.finding import Finding
 from services.detector.raising import Applied, Because, Judgement, When
 from services.detector.rules import Rule, Variant
@@ -80,11 +80,10 @@ class SeriesRule:
         """Take what was said of some rows into their episodes."""
         told, fires = verdicts.told.tolist(), verdicts.fires.tolist()
         masked = series.masked[:, -1].tolist()
-        for i, row in enumerate(rows):
-            if not (fires[i] or row.account.episodes) or is_frozen(row):
-                continue
+        for i in self._places(rows, verdicts.fires):
+            row = rows[i]
             known = row.account.episodes.get(episodes.key(self.rule.id, row.object))
-            if known is None and not fires[i]:
+            if (known is None and not fires[i]) or is_frozen(row):
                 continue
             applied = self._applied(variant, row.account)
             if told[i]:
@@ -96,6 +95,15 @@ class SeriesRule:
                 )
             elif known is not None and not masked[i]:
                 applied.contain(row.object, partial(self._expire, applied, known))
+
+    def _places(self, rows: Sequence[Row], fires: Bools) -> Sequence[int]:
+        """Return the rows that fire, and those of accounts that have an episode of the rule."""
+        with_episode = self.batch.known.get(self.rule.id)
+        if with_episode is None:
+            places: list[int] = np.flatnonzero(fires).tolist()
+            return places
+        fired = fires.tolist()
+        return [i for i, row in enumerate(rows) if fired[i] or row.account.id in with_episode]
 
     def _expire(self, applied: Applied, known: Episode) -> None:
         """Let time pass for an alert of which nothing can be told any more: no day would end it."""

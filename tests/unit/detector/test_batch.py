@@ -65,9 +65,9 @@ def test_a_batch_of_nobody_has_nothing() -> None:
 
 def test_rules_that_ask_for_the_same_share_its_arrays() -> None:
     both = batch(ACME, BETA)
-    assert both.known("usage", combined=True) is None
+    assert both.taken("usage", combined=True) is None
     assert both.take("usage", True) is both.take("usage", True)
-    assert both.known("usage", combined=True) is both.take("usage", True)
+    assert both.taken("usage", combined=True) is both.take("usage", True)
     assert both.take("usage", True)[1] is both.take("usage", False)[1]
     assert both.take("@meaningful", False)[1] is both.lines.arrays
 

@@ -100,7 +100,7 @@ def test_values_count_accounts_and_those_whose_ratio_is_told() -> None:
         (None, How(90, fallen=True)),
         ("large", How(7, fallen=True)),
     ):
-        tally.count(segment, how)
+        tally.count(segment, [how])
     assert tally.plain() == {
         "company": {"accounts": 4, "told": 3, "fallen": 2, "ratios": {"7": 1, "90": 2}},
         "segment:large": {"accounts": 1, "told": 1, "fallen": 1, "ratios": {"7": 1}},
@@ -118,7 +118,7 @@ def test_values_add_up() -> None:
 def test_the_first_segments_by_name_are_counted_whole_in_whatever_order(names: list[str]) -> None:
     tally = Scopes()
     for name in names:
-        tally.count(name, How(100, fallen=False))
+        tally.count(name, [How(100, fallen=False)])
     kept = [f"segment:s{n:02}" for n in range(SEGMENT_LIMIT)]
     assert tally == {
         COMPANY: Values(len(names), len(names), 0, {100: len(names)}),
