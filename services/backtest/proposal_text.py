@@ -101,8 +101,12 @@ def _table(row: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a TOML table of texts, numbers, lists of them and one more table."""
     for name, value in row.items():
         if isinstance(value, Mapping):
-            inner = ", ".join(f"{key} = {json.dumps(one)}" for key, one in value.items())
+            inner = ", ".join(f"{key} = {_value(one)}" for key, one in value.items())
             yield f"{name} = {{ {inner} }}"
         else:
-            # A basic string of TOML is written as one of JSON.
-            yield f"{name} = {json.dumps(value)}"
+            yield f"{name} = {_value(value)}"
+
+
+def _value(one: object) -> str:
+    """Return a value of TOML: it is written as one of JSON, but for surrogates."""
+    return json.dumps(one, ensure_ascii=False)

@@ -112,12 +112,14 @@ class Worker:
             at = quarter * QUARTER
             if not quiet:
                 self._close(at + 1)
-                if at > self._partition.ledger.record.clock:
+                if self._partition.ledger.record.clock < at <= self._begin.now:
                     self._tick(at)
             self._take(list(group))
 
     def _close(self, until: int) -> None:
-        """Tick whenever a day is due somewhere before an instant."""
+        """Tick whenever a day is due somewhere before an instant, up to now."""
+        # A tick that lies ahead is refused, and no day would ever be done.
+        until = min(until, self._begin.now)
         opened = self._partition.ledger.record.opened
         if not opened and until > self._partition.ledger.record.clock:
             # Without an account of its own a partition may still be the company's home.

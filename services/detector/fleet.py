@@ -316,6 +316,7 @@ def _left(fleet: Fleet, depth: int) -> int:
     """Return the percent that will be left of 28 days when accounts are judged by it."""
     lasted = fleet.day - fleet.since + SHOWN_DAYS
     more = max(0, min(AHEAD_DAYS, LAG - lasted))
+    depth = min(depth, 100)
     a_day = min((100 - depth) / lasted, 100 / LAG)
     return max(0, floor(depth - more * a_day))
 
@@ -323,7 +324,7 @@ def _left(fleet: Fleet, depth: int) -> int:
 def _note(fleet: Fleet, known: Episode, change: Change | None, found: Look | None) -> None:
     """Keep how the fall stands; without news as before."""
     # Snapshots of before `now` was kept have it among the states.
-    before = fleet.now or fleet.on(fleet.day)
+    before = fleet.now = fleet.now or fleet.on(fleet.day)
     if change is not None and change.kind == "raised" and found is not None:
         left = _left(fleet, found.depth)
         fleet.now = Shared(known.alert_id, known.raised_on, fleet.since, left)

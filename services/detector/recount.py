@@ -14,6 +14,7 @@ from services.detector.facts import Facts, Moment
 from services.detector.facts.profile import Profile
 from services.detector.ledger import REPAIR, Ledger
 from services.detector.refusals import AHEAD_US
+from services.detector.system import TICK_AHEAD_US
 
 _SYSTEM = frozenset(SYSTEM.values())
 
@@ -108,7 +109,7 @@ class Recount:
         """Follow the clock, and forget what was counted before the account was erased."""
         event = entry.event
         if isinstance(event, ClockTicked):
-            if event.at <= appended + AHEAD_US:
+            if event.at <= appended + TICK_AHEAD_US:
                 self._clock = max(self._clock, event.at)
         elif isinstance(event, AccountErased) and self._subject in entry.subjects:
             time = entry.time or appended

@@ -105,8 +105,9 @@ class Inputs:
         """Stop an input whose topic bears another id than what was read of it."""
         if id == UNKNOWN:
             return None
-        known = set(self._marked().get(topic, {}).values())
-        if self._read(topic):
+        known = set(self._marked().get(topic, {}).values()) - {UNKNOWN}
+        # What was merely seen here says nothing where a mark tells what was read.
+        if any(part.topic == topic for part in self._next) or (not known and self._read(topic)):
             known.add(self._ids.get(name, UNKNOWN))
         if not known - {id, UNKNOWN}:
             self._ids[name] = id

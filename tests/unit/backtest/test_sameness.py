@@ -1,6 +1,7 @@
 """A backtest says what an import of the same files says, whoever plays it (design §5, b and c)."""
 
 import random
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -56,3 +57,22 @@ def test_what_goes_from_one_partition_to_another_arrives_before_the_day_ends(
     assert {(row.account, row.day.isoformat()) for row in together.rows} == {
         (f"acct_{number}", "2026-05-08") for number in range(8)
     }
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_files_that_hold_rows_of_today_are_played_up_to_now(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day that is due between now and midnight is not judged, and nobody waits for it."""
+    known = ["account_id,timezone", "a,Asia/Tokyo", "b,Europe/Moscow", "c,UTC"]
+    today = h.NOW.date()
+    days = [today - timedelta(days=ago) for ago in range(120)]
+    usage = ["account_id,date,count", *(f"{one},{day},5" for one in "abc" for day in days)]
+    for name, lines in (("usage", usage), ("accounts", known)):
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines))
+    files = run.look_at({kind: [tmp_path / f"{kind}.csv"] for kind in ("usage", "accounts")})
+    monkeypatch.setattr(run, "FEW_BYTES", 0)
+    outcome, _ = h.played(files, shipped().content, workers=workers)
+    assert (outcome.accounts, outcome.rows, dict(outcome.refused)) == (3, [], {})
+    assert outcome.last == today - timedelta(days=1)

@@ -151,7 +151,7 @@ def test_a_proposal_is_a_file_that_the_company_can_apply() -> None:
 
 
 def test_what_was_learned_is_proposed_segment_by_segment_whatever_a_segment_is_called() -> None:
-    segment = 'our "own" \\ segment'
+    segment = 'our "own" \\ segment \U0001f600'
     own = {"unknown": 31, "population": [1.2, 20.0, 0.5, 4.0]}
     option = Option({"population": [0.8, 40.0, 0.9, 3.0]}, {segment: own})
     found = tuned(raised(LEFT[:20]), raised(LEFT[:36]), raised([]))

@@ -240,3 +240,21 @@ def test_what_is_left_of_a_fall_that_has_filled_four_weeks_is_what_was_counted()
     fleet, _ = after((LEARNED, LOW), (30, 60))
     assert fleet.now is not None
     assert fleet.now.depth == 60
+
+
+def test_no_more_is_left_than_there_was() -> None:
+    """What accounts' ratios are above 100 % is not told: no decoder would take it."""
+    fleet, _ = after((LEARNED, LOW))
+    for n in range(1, 4):
+        step(fleet, LEARNED + n, values(90, percent=200))
+    assert fleet.now is not None
+    assert fleet.now.depth == 100
+
+
+def test_how_a_fall_stood_is_taken_over_from_a_snapshot_of_before_it_was_said() -> None:
+    fleet, _ = after((LEARNED, LOW), (3, 60))
+    before = fleet.now
+    assert before is not None
+    fleet.states, fleet.now = {fleet.day: before}, None
+    step(fleet, fleet.day + 1, Values())
+    assert fleet.now == before

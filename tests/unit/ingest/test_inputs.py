@@ -311,6 +311,15 @@ def test_a_topic_created_anew_while_nobody_read_it_stops_its_input_at_the_start(
     assert inputs.readable({"topic": SECOND}) == {"topic"}
 
 
+def test_what_a_replica_merely_saw_says_nothing_where_another_has_read(
+    inputs: Inputs, marked: dict[str, dict[int, str]]
+) -> None:
+    assert inputs.readable({"topic": FIRST}) == {"topic"}
+    # It was created anew before anybody had read it; another replica has read it since.
+    marked["topic"] = {0: SECOND}
+    assert inputs.readable({"topic": SECOND}) == {"topic"}
+
+
 @pytest.mark.parametrize("ids", [(UNKNOWN, FIRST), (FIRST, UNKNOWN), (FIRST, UNKNOWN, FIRST)])
 def test_an_id_that_a_broker_does_not_tell_says_nothing(
     inputs: Inputs, marked: dict[str, dict[int, str]], ids: tuple[str, ...]
