@@ -28,7 +28,7 @@ ORDINALS: Final = 100
 _PEERS: Final = "what all customers' summaries said: it can only be read"
 _READ: Final[Mapping[str, str]] = {
     "metrics": "which lines of the account were added up, as its flags were then",
-    "history.last_alert": "which alert came before: the alert log no longer has it",
+    "history.last_alert": "which alert came before: record or alert log has forgotten it",
     "history.false_alarm_votes": "what people had said by then: it can only be read",
     "peer_ratio": _PEERS,
     "peer_accounts": _PEERS,
@@ -229,8 +229,9 @@ def _before(
     # As `former.history` has it: an event's alert tells nothing of the days just before it.
     until = raised_on - timedelta(days=KEEP_DAYS) if woken else raised_on
     known = max((day for day in earlier if day < until), default=None)
-    # The log forgets after 400 days; what it no longer has says nothing against the record.
-    if known is not None or stored is None:
+    # The log forgets after 400 days, and an account when it is erased: where only one of both knows
+    # of an earlier alert, that says nothing against the record.
+    if (known is None) == (stored is None):
         yield Line("history.last_alert", stored, None if known is None else known.isoformat())
 
 
