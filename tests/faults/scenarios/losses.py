@@ -125,7 +125,7 @@ async def _stopped(world: World) -> None:
 
     def said() -> bool:
         told = world.deployment.ebbwatch("inputs", "list", code=1)
-        return "STOPPED" in told and "was read" in told
+        return "STOPPED" in told and "was deleted and created anew" in told
 
     async def there() -> bool:
         return await asyncio.to_thread(said)
