@@ -115,9 +115,13 @@ class Deployment:
             await eventually(is_ready, within=READY_SECONDS, what=f"{service} to be ready")
         return looked_at
 
-    def cpu(self) -> Cpu:
-        """Return the CPU that each service and the broker have used so far."""
-        pids = {name: process.pid for name, process in self.processes.items()}
+    def cpu(self, *names: str) -> Cpu:
+        """Return the CPU that services and the broker have used so far.
+
+        Args:
+            names: The services; all of them unless some are named.
+        """
+        pids = {name: self.processes[name].pid for name in names or self.processes}
         return cpu_seconds(pids | ({} if self._kafka_pid is None else {"kafka": self._kafka_pid}))
 
     async def _apply(self, n: int, content: RuleSetContent) -> None:
