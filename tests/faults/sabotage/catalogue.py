@@ -137,7 +137,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
         "ticks-merged-by-the-last",
         "how far an input has come is what the last tick says instead of the most that any said",
         caught_by="ticks-out-of-order",
-        sign=r"the log says|alert record|was counted",
+        sign=r"the log says|alert record|was counted|counted was",
     ),
     Sabotage(
         "completeness-ignored",
