@@ -121,10 +121,7 @@ async def test_a_topic_created_anew_while_ingest_was_down_is_known_by_its_id_alo
 ) -> None:
     """All its offsets look as if: it has grown beyond what Kafka holds for read of the former."""
     deployment = live.deployment
-    await live.produce(usage("1", "a"), usage("2", "a"))
-    await live.counted(a=2)
-    await read_up_to(live, "gateway", 2)
-    deployment.end("ingest-0")
+    await read_and_ended(live)
     await recreate(deployment.kafka, live.topic)
     # as of a commit that was under way while the topic was deleted
     await commit(deployment.kafka, f"{deployment.prefix}ingest", live.topic, 2)
@@ -192,6 +189,14 @@ async def test_an_input_is_accepted_while_ingest_reads_the_others(
     await live.counted(a=2, o=2)
 
 
+async def read_and_ended(live: Live) -> None:
+    """Let ingest read two records of the input, and end."""
+    await live.produce(usage("1", "a"), usage("2", "a"))
+    await live.counted(a=2)
+    await read_up_to(live, "gateway", 2)
+    live.deployment.end("ingest-0")
+
+
 async def commit(kafka: str, group: str, topic: str, offset: int) -> None:
     """Commit an offset as a member of a group would."""
     part = TopicPartition(topic, 0)
@@ -208,10 +213,7 @@ async def test_offsets_that_kafka_forgot_are_made_up_for_and_nothing_counts_twic
     live: Live,
 ) -> None:
     deployment = live.deployment
-    await live.produce(usage("1", "a"), usage("2", "a"))
-    await live.counted(a=2)
-    await read_up_to(live, "gateway", 2)
-    deployment.end("ingest-0")
+    await read_and_ended(live)
     await delete_offsets(deployment.kafka, f"{deployment.prefix}ingest", live.topic, [0, 1])
     await live.produce(usage("3", "b"))
 
