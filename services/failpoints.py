@@ -26,9 +26,12 @@ FAILPOINTS: Final = (
 )
 """Every name that the code passes; a test holds the two together."""
 
+ACTIONS: Final = ("kill", "freeze", "stall", "raise")
+"""Ends the process by SIGKILL, lets it stand still until SIGCONT or for seconds, raises."""
+
 
 class WrongFailpoint(ValueError):
-    """A failpoint is not of the form name=kill, name=stall:SECONDS or name=raise, with @TIME."""
+    """A failpoint is not of the form name=kill|freeze|stall:SECONDS|raise, and perhaps @TIME."""
 
 
 class Armed(NamedTuple):
@@ -84,6 +87,8 @@ def reach(name: str) -> None:
         return
     if armed_for.action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif armed_for.action == "freeze":
+        os.kill(os.getpid(), signal.SIGSTOP)
     elif armed_for.action == "stall":
         time.sleep(armed_for.seconds)
     else:
@@ -98,6 +103,6 @@ def _parsed(part: str) -> tuple[str, Armed]:
         armed_for = Armed(action, float(seconds or 0), int(at or 1))
     except ValueError:
         armed_for = Armed("", 0, 1)
-    if name not in FAILPOINTS or armed_for.action not in {"kill", "stall", "raise"}:
+    if name not in FAILPOINTS or armed_for.action not in ACTIONS:
         raise WrongFailpoint(f"{part!r}: {WrongFailpoint.__doc__}")
     return name, armed_for

@@ -78,6 +78,19 @@ class Keeper:
         return self._process.pid
 
     @property
+    def frozen(self) -> bool:
+        """Whether its process stands still."""
+        if not self.running:
+            return False
+        try:
+            told = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")
+        except (FileNotFoundError, ProcessLookupError):
+            # It has ended, and nobody has heard of it yet.
+            return False
+        # The name, which may hold anything, stands in brackets before the state. Source: proc(5).
+        return told.rpartition(")")[2].split()[0] == "T"
+
+    @property
     def over(self) -> bool:
         """Whether it has ended for good."""
         return self._task is not None and self._task.done()

@@ -1,4 +1,8 @@
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,3 +40,16 @@ def test_a_place_raises_the_time_it_was_asked_for_and_never_again() -> None:
 def test_an_unknown_name_or_action_is_refused(spec: str) -> None:
     with pytest.raises(failpoints.WrongFailpoint):
         failpoints.arm(spec)
+
+
+def test_a_frozen_process_stands_still_until_it_is_let_go_on() -> None:
+    code = (
+        "from services import failpoints;"
+        "failpoints.arm('detector.fold=freeze'); failpoints.reach('detector.fold')"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        told = os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        assert told is not None
+        assert told.si_status == signal.SIGSTOP
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(timeout=30) == 0

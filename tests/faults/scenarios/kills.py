@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from random import Random
 
+from services.runtime import ExitCode
 from tests.faults.lapse import days_ago
 from tests.faults.scenario import Needs, NotExact, Scenario
 from tests.faults.settling import scrape, stamps_now
@@ -149,22 +150,20 @@ async def one_joins_one_leaves(world: World, rng: Random) -> None:
         await world.end("detector-0")
 
 
-async def frozen(world: World, rng: Random, service: str, code: int | None) -> None:
-    """Freeze a replica past its session; another takes over, and the woken one must not disturb.
+async def frozen(world: World, rng: Random, service: str) -> None:
+    """Freeze a replica past its session at any moment; the woken one must not disturb.
+
+    It need not end: what was all written when it froze has nothing that could be refused.
 
     Args:
         world: The world.
         rng: Decides when.
-        service: Whose replica; a second one is started.
-        code: How the woken one must end; None if it may go on.
+        service: Whose replica; a second one is started, and takes over where there is an owner.
     """
-    name, other = f"{service}-0", f"{service}-1"
-    if other not in world.keepers:
-        world.begin(other)
+    name, other = _two(world, service)
     async with world.feeding(4_500) as feeding:
         await world.ready(name, other)
         await feeding.further(rng.uniform(0.02, 0.15))
-        ends = len(world.keepers[name].exits)
         world.freeze(name)
         if service == "ingest":
             # The fault is the time for which it stands still.
@@ -172,10 +171,30 @@ async def frozen(world: World, rng: Random, service: str, code: int | None) -> N
         else:
             await _owns_all(world, other)
         world.thaw(name)
-        if code is not None:
-            ended = await world.died(name, ends + 1, within=30)
-            if ended.code != code:
-                raise NotExact([f"the woken {name} ended with {ended.code}, not with {code}"])
+
+
+async def frozen_writing(world: World, rng: Random, service: str) -> None:
+    """Freeze an owner as it begins to write; another takes over, and the woken one is fenced."""
+    name, other = _two(world, service)
+    world.arm(name, f"snapshot.cut=freeze@{rng.randrange(2, 8)}")
+    world.kill(name)
+    async with world.feeding(4_500):
+        keeper = world.keepers[name]
+        await eventually(lambda: keeper.frozen, within=60, what=f"{name} to stand still")
+        ends = len(keeper.exits)
+        await _owns_all(world, other)
+        world.thaw(name)
+        ended = await world.died(name, ends + 1, within=30)
+        if ended.code != ExitCode.BUG:
+            raise NotExact([f"the woken {name} ended with {ended.code}, not with 70"])
+
+
+def _two(world: World, service: str) -> tuple[str, str]:
+    """Return the names of two replicas; the second one is started if there is none."""
+    name, other = f"{service}-0", f"{service}-1"
+    if other not in world.keepers:
+        world.begin(other)
+    return name, other
 
 
 async def _owns_all(world: World, name: str) -> None:
@@ -269,19 +288,20 @@ SCENARIOS = (
         ("two or three workers join and leave under load",),
         partial(joining_and_leaving, events=5_000),
     ),
+    Scenario("freeze-detector", ("zombie worker",), partial(frozen_writing, service="detector")),
     Scenario(
-        "freeze-detector",
-        ("zombie worker",),
-        partial(frozen, service="detector", code=70),
+        "freeze-alerts",
+        ("zombie replica of the desk",),
+        partial(frozen_writing, service="alerts"),
     ),
-    Scenario(
-        "freeze-alerts", ("zombie replica of the desk",), partial(frozen, service="alerts", code=70)
-    ),
-    Scenario(
-        "freeze-ingest",
-        ("zombie replica of ingest",),
-        partial(frozen, service="ingest", code=None),
-        needs=Needs(starts=TWO_DOORS),
+    *(
+        Scenario(
+            f"freeze-{service}-at-random",
+            (f"replica of {service} that stands still at any moment",),
+            partial(frozen, service=service),
+            needs=Needs(starts=TWO_DOORS),
+        )
+        for service in ("detector", "alerts", "ingest")
     ),
     Scenario("stall-detector", ("event-loop stall",), stalled),
     Scenario(
