@@ -75,17 +75,21 @@ class Batch:
         """Return what a selector takes if a rule has asked for it already."""
         return self._taken.get((selector, combined))
 
-    def take_of(self, ids: Collection[str], selector: str, combined: bool) -> Taken:
+    def take_of(
+        self, segments: Collection[str | None], but: Collection[str], selector: str, combined: bool
+    ) -> Taken:
         """Return what a selector takes of some accounts.
 
         Args:
-            ids: Their ids.
+            segments: Theirs.
+            but: Ids of accounts that are left out.
             selector: A rule's metric.
             combined: Whether lines of an account are judged as one.
         """
         rows, series = self.take(selector, combined)
-        if len(ids) == len(self.accounts):
+        if not but and len(segments) == len(self.segments):
             return rows, series
+        ids = {id_ for segment in segments for id_ in self.segments[segment]}.difference(but)
         places = [i for i, row in enumerate(rows) if row.account.id in ids]
         return [rows[i] for i in places], pick(series, np.array(places, dtype=np.intp))
 

@@ -13,7 +13,7 @@ from services.detector.rulebook import RuleBook
 from services.detector.rules import RuleSet
 from services.detector.subject import Account, order_of
 
-BATCH = 500
+BATCH = 1_000
 """Accounts judged at once, as arrays."""
 
 CLOSING_COST = 50

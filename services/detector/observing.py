@@ -1,5 +1,7 @@
 """What is noted of every account each day, whatever the rules say: data states, swings, ratios."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from services.detector.batch import Batch, Taken
@@ -25,12 +27,11 @@ def observe(batch: Batch, out: Judgement) -> None:
     rows, series, window = batch.lines.every, batch.lines.arrays, batch.window
     if not rows:
         return
-    dark: dict[tuple[tuple[str, ...], int], bool] = {}
-    for row, state in zip(rows, states(series).tolist(), strict=True):
-        key = row.lines[0].sources, outage_days(row)
-        if key not in dark:
-            dark[key] = window.dark(row.lines[0], window.closing.day, key[1])
-        _note_state(row, "no_data" if dark[key] else state, out)
+    found = states(series).tolist()
+    for row, state in zip(rows, _with_outages(rows, found, window), strict=True):
+        if row.account.states.get(row.object) != state:
+            row.account.states[row.object] = state
+            out.changed[row.account.id] = row.account
     if weekday(window.closing.day) == SUNDAY:
         swings = np.round(weekly_swing(series), SWING_DIGITS).tolist()
         least = smallest_drops(series).tolist()
@@ -67,7 +68,15 @@ def _lately(batch: Batch) -> Taken:
     return rows, window.series(rows)
 
 
-def _note_state(row: Row, state: str, out: Judgement) -> None:
-    if row.account.states.get(row.object) != state:
-        row.account.states[row.object] = state
-        out.changed[row.account.id] = row.account
+def _with_outages(rows: Sequence[Row], found: list[str], window: Window) -> list[str]:
+    """Return the states, `no_data` where nothing came from any source for anybody."""
+    if not window.closing.outages:
+        return found
+    dark: dict[tuple[tuple[str, ...], int], bool] = {}
+    for i, row in enumerate(rows):
+        key = row.lines[0].sources, outage_days(row)
+        if key not in dark:
+            dark[key] = window.dark(row.lines[0], window.closing.day, key[1])
+        if dark[key]:
+            found[i] = "no_data"
+    return found

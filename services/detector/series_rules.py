@@ -45,16 +45,16 @@ class SeriesRule:
 
     def judge(self) -> None:
         """Judge by variant: accounts of one segment share their parameters."""
-        variants: dict[int, tuple[Variant, set[str]]] = {}
-        for segment, mine in self.batch.segments.items():
+        variants: dict[int, tuple[Variant, list[str | None]]] = {}
+        for segment in self.batch.segments:
             variant = self.rule.variant(segment)
             if not variant.off:
-                variants.setdefault(id(variant), (variant, set()))[1].update(mine)
+                variants.setdefault(id(variant), (variant, []))[1].append(segment)
         some = self.batch.some_off
         off = {one.id for one in some if one.off.get(self.rule.id) == self.when.rule_set}
-        for variant, ids in variants.values():
+        for variant, segments in variants.values():
             rows, series = self.batch.take_of(
-                ids - off, variant.params.selector, self.primitive.combines
+                segments, off, variant.params.selector, self.primitive.combines
             )
             if rows:
                 self._judge(variant, rows, series)

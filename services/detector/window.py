@@ -140,10 +140,14 @@ class Window:
 
     def _mask(self, row: Row, last: int) -> Bools:
         profile = row.account.facts.profile
-        lines = row.lines
-        one = len(lines) == 1
-        sources = (lines[0].sources,) if one else tuple(line.sources for line in lines)
-        shared = self._shared_mask(profile.country, sources, last, outage_days(row))
+        sources: tuple[tuple[str, ...], ...] = ()
+        least = 1
+        if self.closing.outages:
+            # Most have one line, and a generator costs as much as all else here.
+            one = len(row.lines) == 1
+            sources = (row.lines[0].sources,) if one else tuple(n.sources for n in row.lines)
+            least = outage_days(row)
+        shared = self._shared_mask(profile.country, sources, last, least)
         if not profile.closures:
             return shared
         own = shared.copy()
@@ -158,10 +162,11 @@ class Window:
         if known is None:
             known = calendars.mask(country, last, self.days).copy()
             _set_spans(known, [(day, day) for day in self.closing.closures], last)
-            # Several metrics as one are dark only on days on which all of them are, and each only
-            # while all of its sources are.
-            names = [one for line in sources for one in line or ("",)]
-            known |= self._dark_for_all(names, last, least)
+            if sources:
+                # Several metrics as one are dark only on days on which all of them are, and each
+                # only while all of its sources are.
+                names = [one for line in sources for one in line or ("",)]
+                known |= self._dark_for_all(names, last, least)
             self._masks[key] = known
         return known
 
@@ -215,12 +220,11 @@ def _array(dtype: type[S], rows: Iterable[Any], shape: tuple[int, int]) -> NDArr
 
 def _counts(row: Row, first: int, days: int) -> "array[int] | bytes":
     """Return the thousandths of the days that begin with `first`, all lines added up."""
-    one, *others = row.lines
-    found = one.window(first, first + days)
-    if not others:
+    found = row.lines[0].window(first, first + days)
+    if len(row.lines) == 1:
         return found
     sums = np.frombuffer(found, dtype=np.int64)
-    for line in others:
+    for line in row.lines[1:]:
         sums = sums + np.frombuffer(line.window(first, first + days), dtype=np.int64)
     return sums.tobytes()
 

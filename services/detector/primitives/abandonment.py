@@ -105,7 +105,7 @@ class _Found(Found):
 def _examine(series: Series, params: AbandonmentParams) -> _Found:
     """Return the statistics and verdicts for features that have a baseline."""
     alone = baseline.measure(series)
-    drift, own = baseline.drift(series.swings), own_ratio(series)
+    drift, own = baseline.drift(series), own_ratio(series)
     base = replace(alone, expected=alone.expected * own)
     ratio = settled(base.ratio(LAG))
     asked = settled(ndtri(params.probability) * base.patience)

@@ -236,12 +236,12 @@ def swing(base: Baseline) -> Floats:
     return np.where(base.days > 0, d, np.nan)
 
 
-def drift(swings: Floats) -> Floats:
+def drift(series: Series) -> Floats:
     """Return tau^2, the variance of an account's own slow swings in log scale.
 
     Args:
-        swings: Shape (accounts, SWING_WEEKS); see `Series.swings`. Columns 8 to 41 are used: newer
-            ones overlap the judged weeks.
+        series: Any number of accounts. Columns 8 to 41 of their swings are used: newer ones overlap
+            the judged weeks.
 
     Returns:
         Shape (accounts,); .05 squared without any week, >= 0.
@@ -249,11 +249,16 @@ def drift(swings: Floats) -> Floats:
     Source:
         detection.md §1.4.
     """
-    weekly = swings.T[8:SWING_WEEKS]
-    there = ~np.isnan(weekly)
-    quarter = total(there.astype(np.float64)) / 4
-    moved = np.maximum(0.0, total(np.where(there, weekly, 0.0))) / 4
-    return (6 * 0.05**2 + moved) / (6 + quarter)
+    known: Floats | None = series.memo.get("drift")
+    if known is None:
+        weekly = series.swings.T[8:SWING_WEEKS]
+        there = ~np.isnan(weekly)
+        quarter = total(there.astype(np.float64)) / 4
+        moved = np.maximum(0.0, total(np.where(there, weekly, 0.0))) / 4
+        known = series.memo["drift"] = (6 * 0.05**2 + moved) / (6 + quarter)
+        # Others are given the same array.
+        known.flags.writeable = False
+    return known
 
 
 def detectable(base: Baseline, drift_variance: Floats) -> Floats:
@@ -307,7 +312,7 @@ def states(series: Series) -> NDArray[np.str_]:
     if not len(rows):
         return result
     base = measure(old)
-    least = settled(detectable(base, drift(old.swings)))
+    least = settled(detectable(base, drift(old)))
     little = (settled(base.expected[LAG]) < LOW_VOLUME) | (least > UNSEEABLE)
     code = np.where(little, "too_little_volume", "ok")
     code = np.where(base.open_days[LAG] < OPEN_DAYS, "holiday", code)
@@ -331,7 +336,7 @@ def smallest_drops(series: Series) -> NDArray[np.int64]:
     rows, old = learned(series)
     if len(rows):
         base = measure(old)
-        least = smallest_fall(base, drift(old.swings), DROP_RATIO)
+        least = smallest_fall(base, drift(old), DROP_RATIO)
         percent = np.ceil(settled(100 * least)).astype(np.int64)
         result[rows] = np.where(tellable(base), percent, 0)
     return result

@@ -125,7 +125,7 @@ def _examine(series: Series, params: DropParams) -> _Found:
 
 
 def _examined(series: Series, params: DropParams) -> _Found:
-    base, drift = baseline.measure(series), baseline.drift(series.swings)
+    base, drift = baseline.measure(series), baseline.drift(series)
     hits = np.stack([_hits(base, drift, days, params) for days in WINDOWS])
     lead, ratio = fall.lead(base), settled(base.ratio(LAG))
     told = baseline.tellable(base) & (base.open_days[LAG] >= baseline.OPEN_DAYS)

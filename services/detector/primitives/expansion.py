@@ -100,7 +100,7 @@ def _examine(series: Series, params: ExpansionParams) -> _Found:
     """Return the statistics and verdicts for accounts that have a baseline."""
     capped = baseline.measure(series)
     base = replace(capped, expected=capped.expected / capped.cap, cap=np.ones_like(capped.cap))
-    drift = baseline.drift(series.swings)
+    drift = baseline.drift(series)
     ratio = settled(base.ratio(LAG))
     told = baseline.tellable(base) & (base.open_days[LAG] >= baseline.OPEN_DAYS)
     fires = told & (ratio >= params.ratio) & _stays(base, params)

@@ -105,7 +105,7 @@ def _examine(series: Series, params: FastDropParams) -> _Found:
     """Return the statistics and verdicts for accounts that have a baseline."""
     base = baseline.measure(series)
     weeks = weekly.measure(series, base, 1 + BEFORE_WEEKS)
-    drift = baseline.drift(series.swings)
+    drift = baseline.drift(series)
     level = weekly.median(weeks.level[1:])
     observed, expected = weeks.observed[0], weeks.expected[0] * level
     ratio = settled(share(observed, expected))

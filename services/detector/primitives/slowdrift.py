@@ -109,7 +109,7 @@ def _examine(series: Series, params: SlowDriftParams) -> _Found:
     """Return the statistics and verdicts for accounts that have a baseline."""
     base = baseline.measure(series)
     weeks = weekly.measure(series, base, WEEKS)
-    drift = baseline.drift(series.swings)
+    drift = baseline.drift(series)
     slope, first, last = _line(weeks.level)
     fell = settled(np.clip(1 - share(last, first), -1.0, 1.0))
     many, spread = np.count_nonzero(weeks.used, axis=0), _spread(base, weeks, drift)

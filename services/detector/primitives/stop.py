@@ -136,7 +136,7 @@ def _because(series: Series, params: StopParams, row: int) -> dict[str, Any]:
     """Return the evidence of one account; `drift_sd` describes it and is not in `probability`."""
     one = pick(series, np.array([row]))
     found = _examine(one, params)
-    days, drift = int(found.span[0]) + 1, baseline.drift(one.swings)
+    days, drift = int(found.span[0]) + 1, baseline.drift(one)
     return {
         "window": record.span(series.day - days + 1, series.day, JUDGED_DAYS),
         "observed": record.plain(found.observed[0]),

@@ -74,9 +74,12 @@ def test_rules_that_ask_for_the_same_share_its_arrays() -> None:
 
 def test_some_accounts_have_the_rows_they_have_among_all() -> None:
     both = batch(ACME, BETA)
-    rows, series = both.take_of({"beta"}, "usage", False)
+    whole = both.take("usage", False)
+    assert both.take_of([None], (), "usage", False)[1] is whole[1]
+    rows, series = both.take_of([None], {"acme"}, "usage", False)
     assert [one.account for one in rows] == [BETA]
-    assert np.array_equal(series.counts, both.take("usage", False)[1].counts[1:])
+    assert np.array_equal(series.counts, whole[1].counts[1:])
+    assert both.take_of([], (), "usage", False)[0] == []
 
 
 def test_a_row_has_the_days_up_to_an_earlier_one_too() -> None:

@@ -13,7 +13,7 @@ from tests.unit.detector.primitives.stories import days, random_series, series
 @pytest.mark.parametrize("seed", range(6))
 def test_every_statistic_agrees_with_the_scalar_formulas(seed: int) -> None:
     _, batch = baseline.learned(random_series(seed, accounts=40))
-    base, drift = baseline.measure(batch), baseline.drift(batch.swings)
+    base, drift = baseline.measure(batch), baseline.drift(batch)
     usable = np.flatnonzero(baseline.tellable(base))
     assert len(usable) > 10
     for row in usable:
@@ -78,13 +78,15 @@ def test_a_swing_is_undefined_for_a_young_account_and_for_a_masked_baseline() ->
 
 
 def test_drift_reads_the_swings_of_8_to_41_weeks_ago_and_clamps_their_sum() -> None:
-    swings = np.full((3, 42), 9.0)
+    judged = series(days((210, 1)), days((210, 1)), days((210, 1)))
+    swings = judged.swings
+    swings[:] = 9.0
     swings[0, 8:] = np.nan  # nothing yet: the prior alone
     swings[1, 8:] = -1.0  # quieter than noise
     swings[2, 8:] = 0.04  # 34 weeks of +-20 %
     weight = 6 + 34 / 4
-    expected = [0.0025, 0.015 / weight, (0.015 + 34 * 0.04 / 4) / weight]
-    assert_allclose(baseline.drift(swings), expected, rtol=1e-12)
+    expected = np.array([0.0025, 0.015 / weight, (0.015 + 34 * 0.04 / 4) / weight])
+    assert_allclose(baseline.drift(judged), expected, rtol=1e-12)
 
 
 def test_states_say_why_an_account_cannot_be_judged() -> None:
