@@ -273,7 +273,9 @@ def months_of(story: Story, today: date) -> Iterable[AccountDays]:
         month = months.setdefault(on.isoformat()[:7], [0.0] * (on.day - 1))
         month.append(value)
     for month_, values in months.items():
-        yield AccountDays(account=story.id, month=month_, metrics={story.metric: values})
+        few = [float(value > story.level) for value in values]
+        metrics = {"exports": few, story.metric: values}
+        yield AccountDays(account=story.id, month=month_, metrics=metrics)
 
 
 def _series(daily: Sequence[float], day: int, masked: Sequence[int]) -> Series:

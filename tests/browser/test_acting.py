@@ -175,7 +175,7 @@ def test_reading_and_acting_work_without_a_script(open_context, console: Served)
     expect(page.locator(".marks .state")).to_contain_text("Snoozed until")
     page.goto("/accounts/acct_northwind")
     expect(page.locator(".chart figcaption").first).to_be_hidden()
-    page.get_by_text("The values as a table").click()
+    page.get_by_text("The values as a table").first.click()
     expect(page.locator(".values tbody tr").first).to_be_visible()
     snoozed = console.world.heard[-1]
     assert isinstance(snoozed, CaseSnoozed)

@@ -83,6 +83,21 @@ def test_the_chart_reads_out_the_day_under_the_pointer_and_has_a_table(page: Pag
     expect(page.locator("[data-span='56']").first).to_have_attribute("aria-pressed", "true")
 
 
+def test_what_is_watched_is_drawn_where_no_alert_draws_it(page: Page) -> None:
+    page.goto("/accounts/acct_northwind")
+    exports = page.locator(".daily", has_text="exports a day")
+    expect(page.locator(".daily")).to_have_count(1)
+    expect(exports.locator(".plot")).to_be_hidden()
+    exports.locator("summary").first.click()
+    expect(exports.locator(".plot canvas")).to_be_visible()
+    expect(exports.locator(".key-fired")).to_have_count(0)
+
+    page.goto("/accounts/acct_sable")
+    expect(page.get_by_text("Nothing was ever raised")).to_be_visible()
+    expect(page.locator(".daily")).to_have_count(2)
+    expect(page.locator(".daily").first.locator(".plot canvas")).to_be_visible()
+
+
 def test_filters_stand_in_the_address(page: Page) -> None:
     page.goto("/")
     page.locator(".chip", has_text="Critical").click()

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from services.alerts import daily
 from services.alerts.console import evidence, words
 from services.alerts.console.answers import told
-from services.alerts.console.chart import Chart, chart
+from services.alerts.console.chart import Chart, chart, watched
 from services.alerts.console.evidence import Number, Week
 from services.alerts.console.failing import Missing, Rebuilding
 from services.alerts.console.forms import SNOOZES, snooze_until
@@ -91,10 +91,17 @@ async def _account(site: Site, request: Request, account: str) -> Response:
         standing=[one for one in alerts if one.alert.open and not one.alert.shadow],
         shadow=[one for one in alerts if one.alert.open and one.alert.shadow],
         ended=[one for one in alerts if not one.alert.open][:ENDED],
+        watched=_watched(page, alerts, ended),
         moments=page.timeline[:MOMENTS],
         snoozes={one: SNOOZES[one] for one, end in until.items() if end is not None},
         answer=await told(site, request, account),
     )
+
+
+def _watched(page: AccountPage, alerts: Sequence[Told], ended: date) -> list[Chart]:
+    """Return the charts of what is watched; an open alert's card has its own."""
+    shown = {one.chart.metric for one in alerts if one.alert.open and one.chart is not None}
+    return [one for one in watched(page, ended) if one.metric not in shown]
 
 
 async def _missing(site: Site, account: str) -> Exception:

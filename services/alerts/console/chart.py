@@ -1,4 +1,4 @@
-"""What the chart of an alert shows: daily values, what is usual, days left out, and when it fired.
+"""What charts show: daily values, and of an alert what is usual, days left out, and when it fired.
 
 Pure. The page writes it as a table, and the script draws that table.
 """
@@ -15,6 +15,10 @@ from services.alerts.shown import AccountPage, AlertShown
 
 SPAN_DAYS: Final = 400
 """Longest stretch that is shown; the view keeps thirteen months."""
+WATCHED_DAYS: Final = 210
+"""The same of a metric that nothing was raised about: as much as a fall is judged by."""
+WATCHED: Final = 5
+"""Metrics of which the account page has such a chart; a page must not grow with names."""
 BAND: Final = 1.645
 """Standard deviations on each side of what is usual: nine days of ten lie within."""
 
@@ -45,7 +49,7 @@ class ChartDay:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The chart of one alert.
+    """The chart of an alert, or of a metric.
 
     Attributes:
         title: What is counted, and of how many days.
@@ -53,10 +57,8 @@ class Chart:
         value: What the line is, beside others.
         usual: What the values are set against.
         days: Without a gap, the oldest first.
-        fired: The local day on which the alert was raised.
-        judged: The last day that its newest record judged.
+        fired: The local day on which the alert was raised; None without one.
         since: From when on a lasting fall explains the days best, if it was estimated.
-        line: Share of what is usual at or below which the rule asks further; None if it has none.
     """
 
     title: str
@@ -64,10 +66,8 @@ class Chart:
     value: str
     usual: str
     days: tuple[ChartDay, ...]
-    fired: date
-    judged: date
-    since: date | None
-    line: float | None
+    fired: date | None = None
+    since: date | None = None
 
     @property
     def compared(self) -> bool:
@@ -114,8 +114,6 @@ def chart(page: AccountPage, alert: AlertShown, ended: date) -> Chart | None:
         return None
     if back is None:
         values |= _noughts(page, values, alert.day, ended)
-    first = max(min(values), max(values) - timedelta(days=SPAN_DAYS - 1))
-    stretch = (first + timedelta(days=n) for n in range((max(values) - first).days + 1))
     beside = _beside(because) if back is not None else {}
     metric = words.metric(alert.object)
     return Chart(
@@ -123,12 +121,37 @@ def chart(page: AccountPage, alert: AlertShown, ended: date) -> Chart | None:
         metric=metric if back is None else back.metric,
         value="daily" if back is None else back.metric,
         usual="usual" if back is None else back.beside,
-        days=tuple(_day(on, values.get(on), masked.get(on), because, beside) for on in stretch),
+        days=tuple(
+            _day(on, values.get(on), masked.get(on), because, beside)
+            for on in _stretch(values, SPAN_DAYS)
+        ),
         fired=_raised(alert, _zone(page)),
-        judged=alert.day,
         since=_date(because.get("since_estimate")),
-        line=_number((because.get("thresholds_in_force") or {}).get("ratio")),
     )
+
+
+def watched(page: AccountPage, ended: date) -> list[Chart]:
+    """Return the charts of the metrics that are watched, by name: whether or not they have fallen.
+
+    Args:
+        page: The account.
+        ended: The last day that is over for the account.
+    """
+    charts: list[Chart] = []
+    for name in page.states:
+        values: Days = {date.fromisoformat(on): n for on, n in page.days.get(name, {}).items()}
+        if len(values) > 1 and len(charts) < WATCHED:
+            values |= _noughts(page, values, min(values), ended)
+            days = (ChartDay(on, values.get(on)) for on in _stretch(values, WATCHED_DAYS))
+            metric = words.metric(name)
+            charts.append(Chart(f"{metric} a day", metric, "daily", "usual", tuple(days)))
+    return charts
+
+
+def _stretch(values: Days, most: int) -> list[date]:
+    """Return the days of values and all between, the newest at most."""
+    first = max(min(values), max(values) - timedelta(days=most - 1))
+    return [first + timedelta(days=n) for n in range((max(values) - first).days + 1)]
 
 
 def _beside(because: Mapping[str, Any]) -> Days:

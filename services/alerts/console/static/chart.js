@@ -1,4 +1,4 @@
-/* Ebbwatch console: the chart of an alert, drawn from the table that stands below it. */
+/* Ebbwatch console: charts, each drawn from the table that stands below it. */
 (() => {
   "use strict";
 
@@ -19,6 +19,7 @@
       low: rows.map((row) => number(row.dataset.l)),
       high: rows.map((row) => number(row.dataset.h)),
       masked: rows.map((row) => row.dataset.m),
+      // Not a number, and so on no day, where nothing was raised.
       fired: Date.parse(`${figure.dataset.fired}T00:00Z`) / 1000,
     };
   }
@@ -138,7 +139,7 @@
     return $$("tr[data-d]", figure).slice(0, 30).map((row) => row.dataset.d + row.dataset.v).join() + figure.dataset.fired;
   }
   document.addEventListener("toggle", (event) => {
-    if (event.target.matches(".alert")) drawAll();
+    if (event.target.matches(".alert, .daily")) drawAll();
   }, true);
   const redraw = () => charts.forEach((_, figure) => draw(figure));
   let resizing;

@@ -3,7 +3,16 @@ from typing import Any
 
 import pytest
 
-from services.alerts.console.chart import BAND, SPAN_DAYS, Chart, ChartDay, chart
+from services.alerts.console.chart import (
+    BAND,
+    SPAN_DAYS,
+    WATCHED,
+    WATCHED_DAYS,
+    Chart,
+    ChartDay,
+    chart,
+    watched,
+)
 from services.alerts.shown import AccountPage, AlertShown
 from tests.unit.alerts.fakes import alert
 
@@ -48,9 +57,6 @@ def test_the_values_are_those_that_the_alert_was_computed_from() -> None:
             ChartDay(date(2026, 5, 13), 7.0),
         ),
         fired=DAY,
-        judged=DAY,
-        since=None,
-        line=None,
     )
 
 
@@ -208,3 +214,46 @@ def test_without_evidence_the_daily_values_are_drawn_alone() -> None:
     found = chart(page, bare, DAY)
 
     assert [one.value for one in days(found)] == [1.0, 2.0]
+
+
+def page(days: dict[str, dict[str, float]], **changes: Any) -> AccountPage:
+    """An account of which these metrics are watched, and perhaps others."""
+    known: dict[str, Any] = {"states": dict.fromkeys(days, "ok")} | changes
+    return AccountPage(account="acct_1", days=days, **known)
+
+
+def test_what_is_watched_has_a_chart_before_anything_was_raised() -> None:
+    told = datetime(2026, 5, 12, 9, tzinfo=UTC)
+    found = watched(
+        page({"logins": {"2026-05-10": 5.0, "2026-05-12": 7.0}}, last_event_at=told), DAY
+    )
+
+    assert found == [
+        Chart(
+            title="logins a day",
+            metric="logins",
+            value="daily",
+            usual="usual",
+            days=(
+                ChartDay(date(2026, 5, 10), 5.0),
+                ChartDay(date(2026, 5, 11), None),
+                ChartDay(date(2026, 5, 12), 7.0),
+                ChartDay(date(2026, 5, 13), 0.0),
+            ),
+        )
+    ]
+
+
+def test_a_metric_of_one_day_or_that_is_not_watched_has_no_chart() -> None:
+    two = {"2026-05-12": 1.0, "2026-05-13": 2.0}
+    assert watched(page({"logins": two}, states={}), DAY) == []
+    assert watched(page({"logins": {"2026-05-13": 2.0}}), DAY) == []
+
+
+def test_the_charts_of_an_account_do_not_grow_with_its_metrics_and_years() -> None:
+    long = {(DAY - timedelta(days=n)).isoformat(): 1.0 for n in range(WATCHED_DAYS + 50)}
+    found = watched(page({f"m{n}": long for n in range(WATCHED + 3)}), DAY)
+
+    assert [one.metric for one in found] == [f"m{n}" for n in range(WATCHED)]
+    assert {len(one.days) for one in found} == {WATCHED_DAYS}
+    assert found[0].days[-1].on == DAY
