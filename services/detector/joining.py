@@ -15,6 +15,8 @@ from services.detector.raising import Applied, Because
 
 SHARED_KINDS: Final = ("usage_drop",)
 """Kinds of alerts that an incident tells in their place; what yields to them is held back too."""
+SILENT_KINDS: Final = ("silence",)
+"""The same where it tells a fall of the account: whose usage is all gone has fallen silent too."""
 PEERS_KINDS: Final = ("usage_drop", "silence")
 """Kinds of alerts whose evidence says how others did."""
 
@@ -64,10 +66,19 @@ def take(
 
 
 def _explained(applied: Applied, shared: Shared, known: Episode | None, ratio: float) -> bool:
-    if applied.rule.kind(applied.variant) not in SHARED_KINDS:
+    kind = applied.rule.kind(applied.variant)
+    if kind not in SHARED_KINDS and not (kind in SILENT_KINDS and _fell_with_it(applied)):
         return False
     raised_on = known.raised_on if known is not None and known.open else None
     return shared.explains(ratio, raised_on)
+
+
+def _fell_with_it(applied: Applied) -> bool:
+    """Tell whether an incident tells a fall of the account."""
+    # Not its silence, which would then hold itself back.
+    return any(
+        one.joined and one.rule != applied.rule.id for one in applied.account.episodes.values()
+    )
 
 
 def _with_incident(because: Because, shared: Shared) -> dict[str, Any]:

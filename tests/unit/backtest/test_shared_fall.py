@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.alerts import Alert, AlertCleared
+from schemas.alerts import Alert, AlertCleared, AlertRaised
 from schemas.cloudevents import Refused
 from schemas.config import RuleSetContent
 from schemas.envelope import COMPANY, Entry, decode_entry
@@ -34,7 +34,9 @@ ZONES = ("UTC", "Asia/Tokyo", "America/Los_Angeles", "Pacific/Kiritimati")
 Rows_ = Sequence[tuple[int, Sequence[tuple[int, bytes]]]]
 
 
-def write(folder: Path, seed: int, ids: Sequence[str]) -> list[HistoryFile]:
+def write(
+    folder: Path, seed: int, ids: Sequence[str], left: float = 0.45, back: int = BACK
+) -> list[HistoryFile]:
     """Write usage of accounts of which more than half fall to a half for a month.
 
     Some have stopped a few days before, and one of the others stops in the middle of it.
@@ -44,7 +46,7 @@ def write(folder: Path, seed: int, ids: Sequence[str]) -> list[HistoryFile]:
     for n, id in enumerate(ids):
         known.append(f"{id},s{n % 2},{ZONES[n % 4]},{h.START}")
         for day in range(DAYS):
-            level = 40 * (0.45 if n % 5 < 3 and FALL <= day < BACK else 1.0)
+            level = 40 * (left if n % 5 < 3 and FALL <= day < back else 1.0)
             if (n in (3, 4, 5, 6) and day >= FALL - 8) or (n == 8 and day >= FALL + 12):
                 level = 0
             if used := round(level * rng.uniform(0.8, 1.2)):
@@ -157,3 +159,15 @@ def test_a_company_whose_partition_has_no_account_hears_of_a_shared_fall_too(
     _, together = h.played(files, content, workers=2)
     assert same(together, DAYS) == same(alone, DAYS)
     assert any(one.account == COMPANY for one in alone)
+
+
+def test_who_falls_silent_with_many_others_is_told_by_the_incident_alone(
+    tmp_path: Path, seed: int
+) -> None:
+    ids = [f"acct_{n}" for n in range(ACCOUNTS)]
+    _, alerts = h.played(write(tmp_path, seed, ids, left=0.0, back=DAYS), shipped().content)
+    told = [one for one in alerts if isinstance(one, AlertRaised) and not one.shadow]
+    assert sorted((one.account, one.rule) for one in told) == [
+        *((f"acct_{n}", "usage-stopped") for n in (3, 4, 5, 6)),
+        (COMPANY, "common-fall"),
+    ]
