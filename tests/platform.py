@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -17,23 +18,34 @@ T = TypeVar("T")
 
 JARS = Path(__file__).parents[1] / ".ebbwatch" / "kafka" / "lib"
 POLL_SECONDS = 0.02
+PORTS = 20_000, 32_000
+"""Below those from which Linux takes ports for outgoing connections, 32768 on."""
+_ANY = random.SystemRandom()
+"""Not the seed of the tests: several runs of it share the machine's ports."""
 
 
 def free_port() -> int:
     """Return a loopback port that nothing listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        # A port that the system picks may be picked for any outgoing connection before the server
+        # that it is meant for has started.
+        port = _ANY.randrange(*PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def distinct_ports(count: int) -> list[int]:
+    """Return several free ports, no two the same."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return list(found)
 
 
 def free_ports() -> local.Ports:
     """Return free ports for a whole platform."""
-    with contextlib.ExitStack() as held:
-        # Held together, so that no two are the same.
-        probes = [held.enter_context(socket.socket()) for _ in range(3)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return local.Ports(*(probe.getsockname()[1] for probe in probes))
+    return local.Ports(*distinct_ports(3))
 
 
 def require_jars() -> Path:

@@ -5,7 +5,6 @@ import contextlib
 import os
 import select
 import signal
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from services import local
 from services.daemon import HOST
 from services.local_kafka import Kafka
 from services.local_valkey import Valkey
-from tests.platform import require_jars
+from tests.platform import distinct_ports, require_jars
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -67,7 +66,7 @@ class Broker:
     """
 
     def __init__(self, folder: Path, extra: str = "") -> None:
-        plain, controller, behind, proxied = _free_ports(4)
+        plain, controller, behind, proxied = distinct_ports(4)
         self.behind, self.proxied = behind, proxied
         self.node = TwoDoors(
             folder, plain, controller, require_jars(), behind=behind, proxied=proxied, extra=extra
@@ -142,7 +141,7 @@ class Redis:
     """
 
     def __init__(self, folder: Path) -> None:
-        (port,) = _free_ports(1)
+        (port,) = distinct_ports(1)
         self.node = Valkey(folder, port)
 
     @property
@@ -184,12 +183,3 @@ class Redis:
         if pid is None:
             raise ProcessLookupError("Valkey does not run")
         return pid
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        # Held together, so that no two are the same.
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
