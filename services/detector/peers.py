@@ -1,7 +1,7 @@
 """How accounts did, counted: their ratios of usage, by scope (design.md §5.4, Summaries)."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -39,7 +39,7 @@ Percent = Annotated[int, Meta(ge=0, le=RATIO_LIMIT)]
 Number = Annotated[int, Meta(ge=0)]
 
 
-class How(NamedTuple):
+class How(msgspec.Struct, frozen=True, gc=False):
     """How one account does.
 
     Attributes:

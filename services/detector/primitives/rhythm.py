@@ -85,7 +85,7 @@ def measure(series: Series, sight: int = HISTORY_DAYS) -> Rhythm:
 
     def until(days: int) -> Ints:
         """Return the active days among the last `lag + days`."""
-        count: Ints = active[rows, np.minimum(lag + days, width)].astype(np.int64)
+        count: Ints = active[np.minimum(lag + days, width), rows].astype(np.int64)
         return count
 
     before = until(0)
@@ -97,13 +97,13 @@ def measure(series: Series, sight: int = HISTORY_DAYS) -> Rhythm:
         busy += (steps[k + 1] > steps[k]) & (k < weeks)
     return Rhythm(
         lag=lag,
-        silent=opened[rows, lag].astype(np.int64),
-        active=np.maximum(active[:, -1], series.active),
-        seen=active[:, -1].astype(np.int64),
+        silent=opened[lag, rows].astype(np.int64),
+        active=np.maximum(active[-1], series.active),
+        seen=active[-1].astype(np.int64),
         days=until(DAYS) - before,
         weeks=weeks,
         busy=busy,
-        lately=active[:, min(LATELY_DAYS, width)].astype(np.int64),
+        lately=active[min(LATELY_DAYS, width)].astype(np.int64),
     )
 
 
@@ -166,9 +166,11 @@ def _by_lag(series: Series, days: int) -> tuple[Bools, Bools]:
     return (counts > 0) & known, ~masked & known
 
 
-def _running(days: Bools) -> NDArray[np.int32]:
-    """Return how many of the first k days hold, (accounts, days + 1)."""
-    # Half as wide as its result: numpy then adds without converting each day first.
-    sums = np.zeros((days.shape[0], days.shape[1] + 1), dtype=np.int32)
-    np.cumsum(days, axis=1, dtype=np.int32, out=sums[:, 1:])
+def _running(days: Bools) -> NDArray[np.int16]:
+    """Return how many of the first k days hold, (days + 1, accounts)."""
+    accounts, width = days.shape
+    sums = np.zeros((width + 1, accounts), dtype=np.int16)
+    # A row after the other: numpy's own sum along the days takes twice as long.
+    for k, row in enumerate(np.ascontiguousarray(days.T)):
+        np.add(sums[k], row, out=sums[k + 1])
     return sums
