@@ -54,7 +54,9 @@ def write(folder: Path, seed: int, accounts: int = 16) -> dict[Kind, Sequence[Pa
                 usage.append(f"{who},{on},{count},api_calls,p{number}_{day % 5}")
             if rng.random() < (0.9 if number == 4 and day > 160 else 0.05):
                 tickets.append(f"{who},{on},{rng.choice('123')}")
-        events += [_event(rng, who, number, n) for n in range(12)]
+        if number != 5:
+            # It falls silent, and any event of it would end that.
+            events += [_event(rng, who, number, n) for n in range(12)]
     rng.shuffle(events)
     return {
         "accounts": [_put(folder, "accounts.csv", known)],
