@@ -34,7 +34,8 @@ class Policy(NamedTuple):
         clear_days: Evaluations running that must clear before it is over, >= 1.
         expire_days: Days after which a standing condition is the new normal, or None.
         cooldown_days: Days after raising in which no other alert is raised.
-        rearm_days: Evaluations running that must not fire before another alert is raised.
+        rearm_days: Evaluations running that must not fire before another alert is raised; after
+            the new normal, that must clear.
 
     Source: detection.md §0 (one open alert, cool-down 28 days, re-arm after 7 clear days) and §1.
     """
@@ -74,9 +75,12 @@ class Episode(msgspec.Struct, omit_defaults=True):
         since: Day on which the condition first held.
         count: Evaluations running of what the state waits for.
         lower: Evaluations running with a lower severity.
-        quiet: Evaluations running in which the condition did not hold.
+        quiet: Evaluations running in which the condition did not hold; of what is the new normal,
+            in which it was over.
         free: Whether the cool-down does not count (the alert was withdrawn).
         joined: Whether what holds is told as a part of an incident.
+        settled: Whether it ended as the new normal: not to hold any more is not to be over then,
+            for who stays away is found less and less unusual.
     """
 
     rule: str
@@ -92,6 +96,7 @@ class Episode(msgspec.Struct, omit_defaults=True):
     quiet: int = 0
     free: bool = False
     joined: bool = False
+    settled: bool = False
 
     @property
     def open(self) -> bool:
@@ -145,7 +150,8 @@ def step(
         if not found.fires:
             return None, None
         episode = begin
-    episode.quiet = 0 if found.fires else episode.quiet + 1
+    calm = found.clears if episode.settled else not found.fires
+    episode.quiet = episode.quiet + 1 if calm else 0
     if episode.state == "pending":
         return _pending(episode, found, day, policy)
     if episode.state == "cooling":
@@ -241,7 +247,7 @@ def _raise(episode: Episode, found: Verdict, day: int) -> Change:
     episode.raised_on = day
     episode.severity = found.severity
     episode.count = episode.lower = 0
-    episode.free = False
+    episode.free = episode.settled = False
     return Change("raised")
 
 
@@ -253,6 +259,7 @@ def join(episode: Episode) -> None:
     """
     episode.state = "cooling"
     episode.free = episode.joined = True
+    episode.settled = False
     episode.count = episode.lower = episode.quiet = 0
 
 
@@ -268,6 +275,8 @@ def release(episode: Episode, armed: bool) -> None:
     episode.joined = False
     if armed:
         episode.count = 1
+    else:
+        episode.settled, episode.quiet = True, 0
 
 
 def close(episode: Episode, reason: ClearReason, policy: Policy) -> Change:
@@ -279,7 +288,10 @@ def close(episode: Episode, reason: ClearReason, policy: Policy) -> Change:
         policy: Its re-arm decides whether it is armed already.
     """
     episode.free = reason == "withdrawn"
+    episode.settled = reason == "new_normal"
     episode.state = "cooling"
+    if episode.settled:
+        episode.quiet = 0
     episode.count = int(episode.free or episode.quiet >= policy.rearm_days)
     episode.lower = 0
     return Change("cleared", reason)

@@ -108,7 +108,8 @@ class Lapse:
             end: Time of the last tick.
         """
         span = end - begin
-        steps = max(1, span // self._step)
+        # The last step may be a shorter one: what comes in it is a part of the load.
+        steps = max(1, -(-span // self._step))
         waiting = deque(in_order(sent))
         await self._append(self._opening())
         for number in range(steps + 1):
@@ -118,6 +119,7 @@ class Lapse:
                 batch.append(waiting.popleft()[1])
             await self._append(self._messages(batch, at))
             self._share = (number + 1) / (steps + 1)
+        assert not waiting, f"{len(waiting)} events are later than {end}, when time ends"
         await self._close()
 
     def _opening(self) -> Mapping[int, list[bytes]]:

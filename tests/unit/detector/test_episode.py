@@ -75,6 +75,12 @@ def fire(cond: list[bool], cool: int = 28, rearm: int = 7) -> list[int]:
             Policy(clear_days=1, expire_days=4, cooldown_days=2, rearm_days=1),
             [(0, "raised"), (4, "new_normal"), (9, "raised")],
         ),
+        # nor when it was only less unusual for a while
+        (
+            "FFFFF.......F.CCF",
+            Policy(clear_days=1, expire_days=4, cooldown_days=2, rearm_days=2),
+            [(0, "raised"), (4, "new_normal"), (16, "raised")],
+        ),
         # worse at once, better only after a week of it
         ("FHFFFFFFF", Policy(), [(0, "raised"), (1, "worsened"), (1 + EASE_DAYS, "eased")]),
         ("FHFFFFFFHFF", Policy(), [(0, "raised"), (1, "worsened")]),
@@ -168,12 +174,12 @@ def test_the_new_normal_counts_as_told_until_its_condition_is_over() -> None:
     policy = Policy(expire_days=2, cooldown_days=9, rearm_days=2)
     known = Episode("rule", "object", "pending", 0)
     found = []
-    for day, letter in enumerate("FFFF.F.."):
+    for day, letter in enumerate("FFFF..CFCC"):
         _, change = episode.step(known, LETTERS[letter], day, policy, known)
         found.append((known.told, change.reason or change.kind if change else None))
     assert found == [
         *((True, "raised"), (True, None), (True, "new_normal"), (True, None), (True, None)),
-        *((True, None), (True, None), (False, None)),
+        *((True, None), (True, None), (True, None), (True, None), (False, None)),
     ]
 
 
