@@ -50,7 +50,7 @@ def judge(
         raise ValueError(f"a horizon of {horizon_days} days is none: at least 1")
     horizon = timedelta(days=horizon_days)
     until = _known_until(outcome, truth, horizon)
-    churns, left_out = _catchable(outcome, truth.churns, horizon, known)
+    churns, left_out = _catchable(outcome, truth.churns, known)
     warnings = [row for row in outcome.rows if _is_warning(row)]
     told = [row for row in warnings if not row.shadow]
     judging = _Judging(truth.churns, churns, horizon, until)
@@ -170,18 +170,20 @@ def _first_of_each(rows: Iterable[Row]) -> list[Row]:
 
 
 def _catchable(
-    outcome: Outcome, churns: Iterable[Churn], horizon: timedelta, known: Collection[str] | None
+    outcome: Outcome, churns: Iterable[Churn], known: Collection[str] | None
 ) -> tuple[list[Churn], Counter[str]]:
-    """Return the churns before which a day was judged, and how many others there are, and why."""
+    """Return the churns up to which days were judged, and how many others there are, and why."""
     found: list[Churn] = []
     left_out: Counter[str] = Counter()
+    # Whoever knows who left often knows it for longer than the usage goes: nothing could warn then.
+    ended = outcome.last + timedelta(days=1)
     for churn in churns:
         if known is not None and churn.account not in known:
             left_out["unknown account"] += 1
         elif churn.on <= outcome.first:
             left_out["before the first judged day"] += 1
-        elif churn.on - horizon > outcome.last:
-            left_out["long after the last judged day"] += 1
+        elif churn.on > ended:
+            left_out["after the last judged day"] += 1
         else:
             found.append(churn)
     return found, left_out

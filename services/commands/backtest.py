@@ -85,7 +85,9 @@ def backtest(
         fail("--compare names both rule sets: leave --rules out")
     sets = [rule_files.named(one) for one in compare or (rules,)]
     wanted = Wanted(out, report or _beside(out), shadow, json)
-    backtest_results.check(wanted)
+    read = [path for given in (usage, accounts, tickets, events) for path in given or ()]
+    read += [path for path in (rules, truth) if path is not None]
+    backtest_results.check(wanted, [*read, *map(Path, compare or ())])
     try:
         files = chosen(accounts=accounts, usage=usage, tickets=tickets, events=events)
         known = None if truth is None else truth_file.read(truth)

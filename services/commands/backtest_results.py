@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,18 +62,23 @@ class _Compared(NamedTuple):
     comparison: "Comparison | None"
 
 
-def check(wanted: Wanted) -> None:
-    """End before the work where a file could not be written after it.
+def check(wanted: Wanted, read: Iterable[Path]) -> None:
+    """End before the work where a file could not be written after it, or is one that is read.
 
     Args:
         wanted: What is to be written.
+        read: The files that are read.
     """
     from services.backtest.replacing import refusal
 
+    taken = {path.resolve(): "it is read" for path in read}
     for path in (wanted.out, wanted.report):
-        why = None if path is None else refusal(path)
+        if path is None:
+            continue
+        why = taken.get(path.resolve()) or refusal(path)
         if why is not None:
             fail(f"{path} cannot be written: {why}")
+        taken[path.resolve()] = "--out names the same file"
 
 
 def tell(played: Played, known: "Truth | None", horizon: int, wanted: Wanted) -> bool:

@@ -290,10 +290,10 @@ async def test_refused_rows_are_in_rejects_and_the_others_in_events(
     assert found == Reject(
         stage="ingest",
         reason="invalid",
-        detail="row 2: -1 is refused: expected `int` >= 0",
+        detail="u.csv row 2: -1 is refused: expected `int` >= 0",
         raw=b'{"account_id":"b","date":"2026-05-04","count":"-1"}',
         field="count",
-        source="import/u",
+        source="import/usage",
     )
 
 

@@ -80,8 +80,12 @@ class HistoryFile:
 
     @property
     def source(self) -> str:
-        """Source of the events of its rows."""
-        return f"import/{self.stem}"
+        """Source of the events of its rows.
+
+        The same for all files of a kind: a history in a file a month is no source a month, each of
+        which has an outage from its end on.
+        """
+        return f"import/{self.kind}"
 
     def column(self, name: str) -> str | None:
         """Return how the file writes a column's name, None if it has no such column."""

@@ -38,7 +38,8 @@ class Refusal(NamedTuple):
         return Reject(
             stage="ingest",
             reason=self.why.reason,
-            detail=f"{self.row}: {self.why.detail}",
+            # Its source is that of all files of a kind.
+            detail=f"{self.file.path.name} {self.row}: {self.why.detail}",
             raw=self.raw[:RAW_LIMIT],
             field=self.why.field,
             source=self.file.source,

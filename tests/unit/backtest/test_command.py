@@ -1,7 +1,7 @@
 import csv
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -190,6 +190,25 @@ def test_a_file_that_cannot_be_made_is_refused_before_anything_is_played(
         "/proc/of-the-kernel.csv cannot be written: /proc/of-the-kernel.csv.part cannot be made: "
         "No such file or directory\n"
     )
+
+
+@pytest.mark.parametrize(
+    "options, why",
+    [
+        (("--out", "usage.csv"), "it is read"),
+        (("--out", "../{folder}/accounts.csv"), "it is read"),
+        (("--report", "churn.csv", "--truth", "churn.csv"), "it is read"),
+        (("--out", "a.csv", "--report", "a.csv"), "--out names the same file"),
+    ],
+)
+def test_what_is_read_or_written_already_is_not_written_over(
+    folder: Path, options: Sequence[str], why: str
+) -> None:
+    (folder / "churn.csv").write_text("account_id,date\n")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    named = [one.format(folder=folder.name) for one in options]
+    assert f"cannot be written: {why}" in ran(*FILES, *named, code=1).output
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_disk_that_is_full_afterwards_costs_one_file_and_leaves_the_old_one_as_it_was(

@@ -41,6 +41,21 @@ def test_any_number_of_workers_finds_the_same(
     assert together == alone
 
 
+def test_a_history_in_a_file_a_month_says_what_one_file_says(tmp_path: Path, seed: int) -> None:
+    given, content = h.write(tmp_path, seed), shipped().content
+    head, *rows = given["usage"][0].read_text().splitlines()
+    months: dict[str, list[str]] = {}
+    for row in rows:
+        months.setdefault(row.split(",")[1][:7], [head]).append(row)
+    paths = [tmp_path / f"usage-{month}.csv" for month in months]
+    for path, lines in zip(paths, months.values(), strict=True):
+        path.write_text("\n".join(lines))
+    _, whole = h.played(run.look_at(given), content)
+    _, split = h.played(run.look_at(given | {"usage": paths}), content)
+    assert len(paths) == 7
+    assert h.same(split, peers=True) == h.same(whole, peers=True)
+
+
 def test_what_goes_from_one_partition_to_another_arrives_before_the_day_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

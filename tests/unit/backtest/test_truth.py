@@ -112,12 +112,12 @@ def test_without_amounts_there_is_no_share_of_the_money() -> None:
 
 
 def test_churns_that_could_not_be_caught_are_counted_apart() -> None:
-    churns = left("a", 0), left("b", 1), left("c", 453), left("d", 454), left("e", 100)
+    churns = left("a", 0), left("b", 1), left("c", 364), left("d", 365), left("e", 100)
     one = judge(outcome(), truth(*churns), 90, known={"a", "b", "c", "d"})
     assert one.overall.churns == 2
     assert one.left_out == {
         "before the first judged day": 1,
-        "long after the last judged day": 1,
+        "after the last judged day": 1,
         "unknown account": 1,
     }
     # One day was judged before b left.

@@ -139,7 +139,7 @@ def test_a_row_with_a_date_happens_at_ten_utc_and_carries_its_day(tmp_path: Path
     text = "account_id,date,count,metric,person,feature\nacme,2026-05-04,2.5,api_calls,ana,x\n"
     event = UsageRecorded(metric="api_calls", quantity=2.5, person="ana", feature="x")
     assert read([write(tmp_path, "u.csv", text)]) == (
-        [Incoming("u:1", "import/u", at(4), "acme", event, number(4))],
+        [Incoming("u:1", "import/usage", at(4), "acme", event, number(4))],
         [],
     )
 
@@ -193,7 +193,8 @@ def test_a_bad_row_is_refused_alone_with_its_column_and_reason(
     assert (refused.row, refused.why.field, refused.why.reason) == ("row 2", column, reason)
     assert words in str(refused)
     assert str(tmp_path / "u.csv") in str(refused)
-    assert refused.reject().source == "import/u"
+    assert refused.reject().source == "import/usage"
+    assert refused.reject().detail.startswith("u.csv row 2: ")
 
 
 def test_lines_that_are_no_rows_are_refused_and_counted_with_the_rows(tmp_path: Path) -> None:
