@@ -73,8 +73,8 @@ def backtest(
 ) -> None:
     """Play past events from files through rules, without Kafka, and say what they had raised.
 
-    Each option for files may be given several times; CSV, also gzipped, or Parquet. With `start`
-    and `days` an account is judged until its last day; else until the last day of the files.
+    Each option for files may be given several times; CSV, also gzipped, or Parquet. Days are judged
+    until the files end, of an account with `start` and `days` until it ends, if that is sooner.
     Ctrl-C ends early and keeps what was played.
     """
     from services.backtest import truth_file

@@ -50,5 +50,7 @@ def named(name: str | Path | None) -> Rules:
             (folder / RULES_FILE).write_bytes(path.read_bytes())
         found = read_company(folder, formats())
     if isinstance(found, list):
-        fail("\n".join([f"{name} is refused:", *map(str, found)]))
+        # It is read under the name that the company's has; whoever wrote it knows its own.
+        problems = [one._replace(file=path.name) if path.is_file() else one for one in found]
+        fail("\n".join([f"{name} is refused:", *map(str, problems)]))
     return Rules(str(name), found.content)

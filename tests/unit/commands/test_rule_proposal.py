@@ -66,7 +66,7 @@ def test_a_segment_s_median_is_proposed_for_customers_without_a_rhythm(folder: P
 def test_rules_that_are_refused_are_refused_with_their_own_reason(folder: Path) -> None:
     (folder / "mine.toml").write_text('[[override]]\nrule = "no-such-rule"\noff = true\n')
     said = proposed("--rules", "mine.toml", code=1)
-    assert said.startswith("mine.toml is refused:\n")
+    assert said.startswith("mine.toml is refused:\nmine.toml:")
     assert "no-such-rule" in said
 
 
