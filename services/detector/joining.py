@@ -12,6 +12,8 @@ from services.detector.peers import scopes_of
 from services.detector.primitives.day import Verdicts
 from services.detector.primitives.finding import Finding
 from services.detector.raising import Applied, Because
+from services.detector.rules import RuleSet
+from services.detector.subject import Account
 
 SHARED_KINDS: Final = ("usage_drop",)
 """Kinds of alerts that an incident tells in their place; what yields to them is held back too."""
@@ -44,19 +46,25 @@ def ratio_of(verdicts: Verdicts, row: int) -> float:
 
 
 def take(
-    applied: Applied, shared: Shared | None, finding: Finding, ratio: float, because: Because
+    applied: Applied,
+    rules: RuleSet,
+    shared: Shared | None,
+    finding: Finding,
+    ratio: float,
+    because: Because,
 ) -> None:
     """Take a finding into its episode, unless an incident tells it.
 
     Args:
         applied: The rule and the account.
+        rules: All rules.
         shared: The fall that many accounts share, if there is or was one.
         finding: What the primitive says.
         ratio: Of the account; what falls much further than the others falls by itself.
         because: The evidence.
     """
     known = applied.account.episodes.get(episodes.key(applied.rule.id, finding.object))
-    if shared is not None and finding.fires and _explained(applied, shared, known, ratio):
+    if shared is not None and finding.fires and _explained(applied, rules, shared, known, ratio):
         applied.join(finding.object, partial(_with_incident, because, shared))
         return
     if shared is not None and known is not None and known.joined:
@@ -65,19 +73,27 @@ def take(
     applied.take(finding, because)
 
 
-def _explained(applied: Applied, shared: Shared, known: Episode | None, ratio: float) -> bool:
+def _explained(
+    applied: Applied, rules: RuleSet, shared: Shared, known: Episode | None, ratio: float
+) -> bool:
     kind = applied.rule.kind(applied.variant)
-    if kind not in SHARED_KINDS and not (kind in SILENT_KINDS and _fell_with_it(applied)):
+    if kind not in SHARED_KINDS and not (
+        kind in SILENT_KINDS and _fell_with_it(applied.account, rules)
+    ):
         return False
     raised_on = known.raised_on if known is not None and known.open else None
     return shared.explains(ratio, raised_on)
 
 
-def _fell_with_it(applied: Applied) -> bool:
-    """Tell whether an incident tells a fall of the account."""
-    # Not its silence, which would then hold itself back.
+def _fell_with_it(account: Account, rules: RuleSet) -> bool:
+    """Tell whether an incident tells a fall of the account that a rule would tell otherwise."""
+    segment = account.facts.profile.segment
+    told = {one.rule for one in account.episodes.values() if one.joined}
     return any(
-        one.joined and one.rule != applied.rule.id for one in applied.account.episodes.values()
+        rule.kind(variant) in SHARED_KINDS and not variant.shadow
+        for rule in map(rules.by_id.get, told)
+        if rule is not None
+        for variant in (rule.variant(segment),)
     )
 
 

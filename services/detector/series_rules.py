@@ -123,7 +123,8 @@ class SeriesRule:
             applied.close(known, "withdrawn", because)
             return
         waits = known is not None and known.state == "cooling" and not known.free
-        joining.take(applied, self.batch.window.closing.shared, finding, ratio, because)
+        shared = self.batch.window.closing.shared
+        joining.take(applied, self.batch.rules, shared, finding, ratio, because)
         if known is not None and known.joined and waits:
             # An incident ends no cool-down that was running when it came.
             known.free = False

@@ -168,6 +168,6 @@ def test_who_falls_silent_with_many_others_is_told_by_the_incident_alone(
     _, alerts = h.played(write(tmp_path, seed, ids, left=0.0, back=DAYS), shipped().content)
     told = [one for one in alerts if isinstance(one, AlertRaised) and not one.shadow]
     assert sorted((one.account, one.rule) for one in told) == [
-        *((f"acct_{n}", "usage-stopped") for n in (3, 4, 5, 6)),
+        *((f"acct_{n}", rule) for n in (3, 4, 5, 6) for rule in ("gone-silent", "usage-stopped")),
         (COMPANY, "common-fall"),
     ]
