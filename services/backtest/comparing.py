@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from schemas.envelope import COMPANY
 from services.backtest.estimates import quartiles
 from services.backtest.outcome import Outcome, Row
 
@@ -144,6 +145,16 @@ def overall(comparison: Comparison) -> RuleChange:
 
 def per_account(comparison: Comparison) -> list[AccountChange]:
     """Return the accounts of which somebody is told otherwise, the highest revenue first."""
+    found = [one for one in _changed(comparison) if one.account != COMPANY]
+    return sorted(found, key=lambda one: (-(one.arr or 0), one.account))
+
+
+def about_all(comparison: Comparison) -> list[AccountChange]:
+    """Return what is told otherwise of all accounts together: of the company, if anything is."""
+    return [one for one in _changed(comparison) if one.account == COMPANY]
+
+
+def _changed(comparison: Comparison) -> list[AccountChange]:
     told = _told(comparison)
     only_a, only_b = _by_account(told.only_a), _by_account(told.only_b)
     moved: defaultdict[str, list[Pair]] = defaultdict(list)
@@ -156,7 +167,7 @@ def per_account(comparison: Comparison) -> list[AccountChange]:
         arr, currency = rows[-1].arr, rows[-1].currency
         lists = only_a[account], only_b[account], moved[account]
         found.append(AccountChange(account, arr, currency, *lists))
-    return sorted(found, key=lambda one: (-(one.arr or 0), one.account))
+    return found
 
 
 def _key(row: Row) -> _Key:
@@ -205,8 +216,8 @@ def _change(comparison: Comparison, rule: str, title: str, rules: set[str]) -> R
         rule=rule,
         title=title,
         shadow=_shadow(comparison, rule),
-        a=len(shifts) + only_a if rules & comparison.a.rules.keys() else None,
-        b=len(shifts) + only_b if rules & comparison.b.rules.keys() else None,
+        a=len(shifts) + only_a if _has(comparison.a, rules) else None,
+        b=len(shifts) + only_b if _has(comparison.b, rules) else None,
         same=sum(days == 0 for days in shifts),
         earlier=sum(days < 0 for days in shifts),
         later=sum(days > 0 for days in shifts),
@@ -214,6 +225,11 @@ def _change(comparison: Comparison, rule: str, title: str, rules: set[str]) -> R
         only_a=only_a,
         only_b=only_b,
     )
+
+
+def _has(outcome: Outcome, rules: set[str]) -> bool:
+    """Tell whether one of the rules was played."""
+    return not rules.isdisjoint(outcome.rules)
 
 
 def _shadow(comparison: Comparison, rule: str) -> str:

@@ -9,7 +9,7 @@ from services.backtest.comparing import Comparison, Pair, RuleChange
 from services.backtest.judged import Judged, Score
 from services.backtest.outcome import Outcome, Row
 from services.backtest.words import count, figure, interval, lead, plain, share, shift, signed
-from services.wording import days
+from services.wording import counted, days
 
 EXAMPLES: Final = 5
 """So many alerts of each kind of difference are named: of accounts with the highest revenue."""
@@ -38,7 +38,8 @@ def _both(comparison: Comparison) -> list[tuple[str, Outcome]]:
 def _told(name: str, outcome: Outcome) -> str:
     every = figures.overall(outcome)
     return (
-        f"{plain(name, 100)}: {every.alerts:,} alerts on {every.accounts:,} accounts, "
+        f"{plain(name, 100)}: {counted(every.alerts, 'alert')} on "
+        f"{counted(every.accounts, 'account')}, "
         f"{figure(every.per_100)} per 100 account-months, {days(outcome.first, outcome.last)}"
     )
 
@@ -67,7 +68,7 @@ def _rule(one: RuleChange) -> tuple[str, ...]:
 
 
 def _examples(comparison: Comparison) -> list[str]:
-    accounts = comparing.per_account(comparison)
+    accounts = [*comparing.about_all(comparison), *comparing.per_account(comparison)]
     only_a = [row for one in accounts for row in one.only_a]
     only_b = [row for one in accounts for row in one.only_b]
     moved = [pair for one in accounts for pair in one.moved]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
+from schemas.envelope import COMPANY
 from services.backtest.estimates import median_life
 from services.backtest.outcome import Outcome, Row
 
@@ -30,7 +31,7 @@ class RuleFigures(NamedTuple):
         shadow: Whether it is measured only.
         alerts: How many.
         per_100: Alerts per 100 account-months; None where no day was judged.
-        accounts: How many accounts it concerned.
+        accounts: How many accounts it concerned; the company as a whole is none.
         open: Alerts still open at the end.
         days_open: After how many days half had been cleared; None where fewer than half were.
         reasons: Cleared alerts by reason.
@@ -53,7 +54,7 @@ class OwnerFigures(NamedTuple):
     Attributes:
         owner: Id; empty where an account had none.
         alerts: How many.
-        accounts: About how many accounts.
+        accounts: About how many accounts; the company as a whole is none.
         mean: Alerts a week, over all weeks.
         most: Alerts in the busiest week.
         busiest: Monday of that week.
@@ -163,9 +164,15 @@ def accounts(outcome: Outcome) -> list[AccountFigures]:
     """
     rows: defaultdict[str, list[Row]] = defaultdict(list)
     for row in notifying(outcome):
-        rows[row.account].append(row)
+        if row.account != COMPANY:
+            rows[row.account].append(row)
     found = [_account(account, mine) for account, mine in rows.items()]
     return sorted(found, key=lambda one: (-(one.arr or 0), -len(one.rows), one.account))
+
+
+def incidents(outcome: Outcome) -> list[Row]:
+    """Return what was said about all accounts together, the newest first; no shadow alerts."""
+    return _newest([row for row in notifying(outcome) if row.account == COMPANY])
 
 
 def at_risk(outcome: Outcome) -> list[Money]:
@@ -200,7 +207,7 @@ def _figures(
         shadow=shadow,
         alerts=len(rows),
         per_100=100 * len(rows) / months if months else None,
-        accounts=len({row.account for row in rows}),
+        accounts=_accounts(rows),
         open=len(running),
         days_open=median_life(ended, running),
         reasons=Counter(row.reason or "unknown" for row in rows if row.cleared_on is not None),
@@ -213,12 +220,17 @@ def _owner(owner: str, rows: Sequence[Row], mondays: Sequence[date]) -> OwnerFig
     return OwnerFigures(
         owner=owner,
         alerts=len(rows),
-        accounts=len({row.account for row in rows}),
+        accounts=_accounts(rows),
         mean=len(rows) / len(mondays),
         most=most,
         busiest=mondays[counts.index(most)],
         weeks=counts,
     )
+
+
+def _accounts(rows: Iterable[Row]) -> int:
+    """Count the accounts of alerts; what is about the company is about none of them."""
+    return len({row.account for row in rows} - {COMPANY})
 
 
 def _by_week(rows: Iterable[Row], mondays: Sequence[date]) -> list[int]:
@@ -227,6 +239,10 @@ def _by_week(rows: Iterable[Row], mondays: Sequence[date]) -> list[int]:
 
 
 def _account(account: str, rows: Sequence[Row]) -> AccountFigures:
-    newest = sorted(rows, key=lambda row: (row.fired_at, row.rule, row.object), reverse=True)
+    newest = _newest(rows)
     top = newest[0]
     return AccountFigures(account, top.owner, top.segment, top.arr, top.currency, newest)
+
+
+def _newest(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row.fired_at, row.rule, row.object), reverse=True)

@@ -82,6 +82,7 @@ def html(
             when=when,
             every=figures.overall(outcome),
             rules=figures.per_rule(outcome),
+            titles={rule: now.title for rule, now in outcome.rules.items()},
             months=figures.account_months(outcome),
             at_risk=figures.at_risk(outcome),
             by_rule=report_charts.by_rule(outcome, when),
@@ -90,6 +91,7 @@ def html(
             owners_shown=OWNERS_SHOWN,
             weeks=len(figures.weeks(outcome)),
             lives=report_charts.lives(outcome, told),
+            incidents=figures.incidents(outcome),
             accounts=figures.accounts(outcome),
             accounts_shown=ACCOUNTS_SHOWN,
             alerts_shown=ALERTS_SHOWN,
@@ -111,6 +113,7 @@ def _comparison(compared: Compared | None) -> dict[str, Any]:
         "every_a": figures.overall(one.a),
         "change": comparing.overall(one),
         "changes": comparing.per_rule(one),
+        "changed_together": comparing.about_all(one),
         "changed_accounts": comparing.per_account(one),
     }
 

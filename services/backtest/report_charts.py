@@ -88,9 +88,10 @@ def by_rule(outcome: Outcome, when: Periods, shadow: bool = False) -> Chart:
     for row in outcome.rows:
         if row.shadow == shadow:
             found[row.rule][when.of(row.day)] += 1
+    titles = {rule: now.title for rule, now in outcome.rules.items()}
     ranked = sorted(found, key=lambda rule: (-found[rule].total(), rule))
     series = [
-        Series(_title(outcome, rule), f"t{n}", [found[rule][one] for one in when.firsts])
+        Series(plain(titles.get(rule, rule)), f"t{n}", [found[rule][one] for one in when.firsts])
         for n, rule in enumerate(ranked[:RULES_MOST], 1)
     ]
     if rest := ranked[RULES_MOST:]:
@@ -155,11 +156,6 @@ def leads(judged: Judged) -> Chart:
 
 def _month(on: date) -> date:
     return on.replace(day=1)
-
-
-def _title(outcome: Outcome, rule: str) -> str:
-    now = outcome.rules.get(rule)
-    return plain(now.title if now else rule)
 
 
 def _stretches(ends: Iterable[int]) -> list[str]:

@@ -20,6 +20,7 @@ from services.backtest.outcome import EXAMPLES, Outcome, RuleNow, Sent
 from services.backtest.play import Player
 from services.backtest.spans import Spans
 from services.backtest.staged import Prepared, Staged
+from services.detector import fleet
 from services.detector.calendars import to_date
 from services.detector.rules import compile_rules
 from services.ingest.history.files import HistoryError, HistoryFile, Kind, find, unique
@@ -209,13 +210,18 @@ def _examples(beside: Beside, ends: Spans, totals: Sequence[Total]) -> list[str]
 
 
 def _rules(content: RuleSetContent) -> dict[str, RuleNow]:
-    return {
+    rules = compile_rules(1, content)
+    found = {
         rule.id: RuleNow(
             rule.model.title, rule.kind(rule.default), rule.primitive.name, rule.default.shadow
         )
-        for rule in compile_rules(1, content).rules
+        for rule in rules.rules
         if not rule.default.off or any(not one.off for one in rule.segments.values())
     }
+    if not rules.common_fall.off:
+        shadow = rules.common_fall.shadow
+        found[fleet.RULE] = RuleNow(fleet.TITLE, fleet.KIND, "built in", shadow)
+    return found
 
 
 @contextmanager

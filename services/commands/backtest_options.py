@@ -15,7 +15,12 @@ Usage = Annotated[
     Files, typer.Option(help="account_id, date, count; metric, person, feature.", **_FILE)
 ]
 Accounts = Annotated[
-    Files, typer.Option(help="account_id; segment, country, owner, arr, start, days.", **_FILE)
+    Files,
+    typer.Option(
+        help="account_id; segment, country, owner, arr, start, days: from start on it is judged "
+        "for so many days, but none after the last row of any file.",
+        **_FILE,
+    ),
 ]
 Tickets = Annotated[
     Files, typer.Option(help="account_id, date; count, or ticket, priority.", **_FILE)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
+from schemas.envelope import COMPANY
 from services.backtest.outcome import Outcome, Row, RuleNow
 
 FIRST = date(2025, 1, 6)
@@ -15,6 +16,10 @@ RULES = {
     "usage-fast-drop": RuleNow("Usage fell within a week", "usage_drop", "fastdrop", True),
     "usage-expansion": RuleNow("Usage grew", "expansion", "expansion", False),
 }
+
+
+BUILT_IN = {"common-fall": RuleNow("Many customers fell at once", "incident", "built in", False)}
+"""The rule that every set has, which few of these outcomes mention."""
 
 
 def on(day: int) -> date:
@@ -39,7 +44,7 @@ def row(
     text: str = "Usage was 6,210 in the 28 days to 14 May; 8,940 would be usual.",
 ) -> Row:
     """An alert of that day, cleared so many days later; None leaves it open."""
-    now = RULES[rule]
+    now = (RULES | BUILT_IN)[rule]
     cleared = None if days is None else on(day + days)
     return Row(
         alert_id=f"{account}/{rule}/{object}/{day}",
@@ -63,6 +68,16 @@ def row(
         headline=headline,
         text=text,
     )
+
+
+def incident(
+    day: int, headline: str = "61 of 120 customers fell at once", days: int | None = 20
+) -> Row:
+    """A fall that many customers share: it is about the company, which nobody owns."""
+    return row(
+        COMPANY, day, "common-fall", days=days, object="activity", owner=None, segment=None,
+        arr=None, currency=None, headline=headline,
+    )  # fmt: skip
 
 
 def due(day: date) -> datetime:

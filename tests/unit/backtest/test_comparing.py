@@ -5,6 +5,7 @@ from services.backtest.comparing import (
     Comparison,
     Pair,
     RuleChange,
+    about_all,
     compare,
     overall,
     per_account,
@@ -12,7 +13,7 @@ from services.backtest.comparing import (
 )
 from services.backtest.outcome import Row
 from services.backtest.truth import Churn, Truth, judge
-from tests.unit.backtest.builders import RULES, on, outcome, row
+from tests.unit.backtest.builders import BUILT_IN, RULES, incident, on, outcome, row
 
 
 def compared(a: list[Row], b: list[Row]) -> Comparison:
@@ -128,3 +129,24 @@ def test_rules_that_say_the_same_say_so() -> None:
     assert comparison_text.lines(compared(rows, rows))[-1] == (
         "whatever notifies is the same in both"
     )
+
+
+def test_an_incident_is_in_the_sum_with_its_title_and_changes_no_account() -> None:
+    rules = RULES | BUILT_IN
+    a = outcome([row("a", 10)], rules=rules)
+    b = outcome([row("a", 10), incident(20, "61 of 120 fell")], rules=rules)
+    found = compare(a, b, ("as they are", "next.toml"))
+    every = overall(found)
+    assert (every.a, every.b, every.same, every.only_b) == (1, 2, 1, 1)
+    assert per_rule(found)[-1] == RuleChange(
+        rule="common-fall", title="Many customers fell at once", shadow="", a=0, b=1, same=0,
+        earlier=0, later=0, shift=None, only_a=0, only_b=1,
+    )  # fmt: skip
+    assert per_account(found) == []
+    assert [one.only_b for one in about_all(found)] == [[incident(20, "61 of 120 fell")]]
+    said = comparison_text.lines(found)
+    assert said[1].startswith("B: next.toml: 2 alerts on 1 account, ")
+    assert said[-2:] == [
+        "only B raises (1):",
+        "  2025-01-26  company  common-fall: 61 of 120 fell",
+    ]

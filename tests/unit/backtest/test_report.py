@@ -4,12 +4,15 @@ from html.parser import HTMLParser
 
 import pytest
 
+from schemas.envelope import COMPANY
 from services.backtest import report_charts
 from services.backtest.charts import Chart, Series, stacked
 from services.backtest.comparing import compare
 from services.backtest.report import ACCOUNTS_SHOWN, Compared, Made, html
 from services.backtest.truth import Churn, Truth, judge
-from tests.unit.backtest.builders import on, outcome, row
+from tests.unit.backtest.builders import BUILT_IN, RULES, incident, on, outcome, row
+
+LISTED = RULES | BUILT_IN
 
 HOSTILE = "</title></style><script>window.hurt = 1</script><img src=x onerror='window.hurt = 1'>"
 VOID = {"meta", "br"}
@@ -209,3 +212,27 @@ def test_bars_stand_upon_each_other_and_end_at_a_round_number() -> None:
 def test_a_chart_of_nothing_has_a_scale_all_the_same() -> None:
     chart: Chart = stacked(["a"], [Series("x", "t1", [0])])
     assert (chart.series, chart.bars, [mark.text for mark in chart.up]) == ([], [], ["0", "1"])
+
+
+def test_an_incident_is_told_by_its_title_and_is_no_account() -> None:
+    rows = [row("a", 10), row("b", 10), incident(20, "61 of 120 customers fell")]
+    found = outcome(rows, rules=LISTED)
+    said = words_of(html(found))
+    assert "Many customers fell at once common-fall 1 0.84 – 20 –" in said
+    assert "All rules that notify 3 2.5 2 20 –" in said
+    assert "on 2 of 10 accounts (20 %)" in said
+    assert "2 accounts with an alert, the highest ARR first." in said
+    assert "About all customers together 61 of 120 customers fell Medium 26 Jan 2025" in said
+    assert COMPANY not in re.findall(r"<bdi>([^<]*)</bdi>", html(found))
+    chart = report_charts.by_rule(found, report_charts.periods(found))
+    assert [one.name for one in chart.series] == ["Usage fell", "Many customers fell at once"]
+
+
+def test_a_change_of_incidents_is_told_beside_the_accounts() -> None:
+    rows = [incident(20, "61 of 120 customers fell")]
+    a, b = outcome([row("a", 10)], rules=LISTED), outcome(rows, rules=LISTED)
+    said = words_of(html(b, None, Made(), Compared(compare(a, b))))
+    assert "1 account, the highest ARR first. All customers together only B 26 Jan 2025" in said
+    assert "Only B raises 1" in said
+    only = words_of(html(b, None, Made(), Compared(compare(outcome(rules=LISTED), b))))
+    assert "Whose alerts change All customers together only B 26 Jan 2025" in only
