@@ -8,7 +8,7 @@ that was created anew is known also after a restart, whatever its offsets look l
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -49,11 +49,15 @@ class Marks:
     Args:
         producer: What sends; may be shared.
         topic: Full name of `config.v1`.
+        on_fatal: Told of an error that no repetition mends.
     """
 
-    def __init__(self, producer: Producer, topic: str) -> None:
+    def __init__(
+        self, producer: Producer, topic: str, on_fatal: Callable[[BaseException], None]
+    ) -> None:
         self._producer = producer
         self._topic = topic
+        self._on_fatal = on_fatal
         self._writing: asyncio.Task[None] | None = None
         self._again_at = 0.0
 
@@ -64,14 +68,21 @@ class Marks:
             # The follower shows marks a moment later; until then they would be written again.
             self._again_at = now + SETTLE_SECONDS
             self._writing = asyncio.create_task(self._write(partitions))
+            self._writing.add_done_callback(self._look_at)
 
     async def finish(self, partitions: Marked) -> None:
         """Mark what is not marked yet, within a bound; what fails is marked the next time."""
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(partitions))
+            self._writing.add_done_callback(self._look_at)
         _, late = await asyncio.wait({self._writing}, timeout=FINISH_SECONDS)
         for each in late:
             each.cancel()
+
+    def _look_at(self, written: "asyncio.Task[None]") -> None:
+        error = None if written.cancelled() else written.exception()
+        if error is not None:
+            self._on_fatal(error)
 
     async def _write(self, partitions: Marked) -> None:
         for topic, ids in partitions.items():

@@ -74,7 +74,7 @@ class Service:
         show_kafka(self._metrics.registry, self._reach)
         self._rejects = Rejects(self._producer, topics.full_name(topics.REJECTS, prefix))
         self._follower = Follower(kafka, topics.full_name(topics.CONFIG, prefix))
-        self._bridge = self._make_bridge()
+        self._bridge = self._make_bridge(on_fatal)
         self._clock = Clock(
             self._publisher,
             replica,
@@ -96,7 +96,7 @@ class Service:
             self._standing, partial(log_ends, kafka), settings.ingest_stuck_seconds
         )
 
-    def _make_bridge(self) -> Bridge:
+    def _make_bridge(self, on_fatal: Callable[[BaseException], None]) -> Bridge:
         settings = self._settings
         return Bridge(
             settings.kafka,
@@ -110,7 +110,7 @@ class Service:
             settings.ingest_batch_events,
             settings.ingest_session_seconds,
             lambda: self._follower.configuration.marked,
-            Marks(self._producer, topics.full_name(topics.CONFIG, settings.prefix)),
+            Marks(self._producer, topics.full_name(topics.CONFIG, settings.prefix), on_fatal),
         )
 
     def _uploads(self) -> Uploads:

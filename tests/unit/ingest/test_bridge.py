@@ -96,7 +96,8 @@ async def made(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Made]:
     monkeypatch.setattr(module, "topic_ids", ids)
     publisher = Publisher(producer, "events.v1", 1)
     await publisher.start()
-    rejects, marks = Rejects(producer, "rejects.v1"), Marks(producer, "config.v1")
+    rejects = Rejects(producer, "rejects.v1")
+    marks = Marks(producer, "config.v1", lambda error: pytest.fail(str(error)))
     found = Bridge(
         *("127.0.0.1:1", "group", publisher, rejects, Seen(), Metrics(), Health()),
         *(lambda: NOW, LIMIT, 10.0, lambda: {"usage": {0: UNKNOWN, 1: UNKNOWN}}, marks),
