@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from schemas.envelope import COMPANY
 from services.ingest.entries import AHEAD_MICROS
 from services.ingest.history.files import HistoryFile
 from services.ingest.history.play import HOUR
@@ -17,7 +18,7 @@ NEVER: Final = 1 << 62
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.:/ -]{0,99}"
 _PLAIN: Final = rf"""
     micros > 0 AND micros <= $latest AND (day IS NULL OR day >= 0)
-    AND regexp_full_match(c0, '[ -~]{{1,200}}')
+    AND regexp_full_match(c0, '[ -~]{{1,200}}') AND c0 <> '{COMPANY}'
     AND regexp_full_match(c2, '(0|[1-9]\d{{0,11}})(\.\d{{1,3}})?')
     AND (c3 IS NULL OR regexp_full_match(c3, '{_NAME}'))
     AND (c4 IS NULL OR regexp_full_match(c4, '[ -~]{{1,200}}'))

@@ -290,7 +290,8 @@ async def test_refused_rows_are_in_rejects_and_the_others_in_events(
     assert found == Reject(
         stage="ingest",
         reason="invalid",
-        detail="u.csv row 2: -1 is refused: expected `int` >= 0",
+        detail="u.csv row 2: -1 is refused: write a number from 0 to 1000000000000, with a point "
+        "before at most three decimals, such as 12 or 2.5",
         raw=b'{"account_id":"b","date":"2026-05-04","count":"-1"}',
         field="count",
         source="import/usage",

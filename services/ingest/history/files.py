@@ -13,6 +13,8 @@ from typing import Final, Literal
 
 import duckdb
 
+from services.ingest.history.unreadable import heading, why
+
 Kind = Literal["usage", "accounts", "tickets", "events"]
 Form = Literal["csv", "parquet", "ndjson"]
 
@@ -149,7 +151,7 @@ def _look_at(path: Path, kind: Kind | None) -> HistoryFile:
             packed = content.read(2) == _GZIP
         columns, delimiter = _head(path, form, packed)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error, duckdb.Error) as error:
-        raise HistoryError(f"{path} cannot be read: {error}") from error
+        raise HistoryError(f"{path} cannot be read: {why(form, error)}") from error
     kind = kind or _kind(path, form, columns)
     if (kind == "events") != (form == "ndjson"):
         raise HistoryError(
@@ -185,7 +187,7 @@ def _head(path: Path, form: Form, packed: bool) -> tuple[tuple[str, ...], str]:
             relation = base.execute("SELECT * FROM read_parquet(?) LIMIT 0", [str(path)])
             return tuple(column[0] for column in relation.description or ()), ""
     with gzip.open(path) if packed else path.open("rb") as content:
-        head = content.readline(_CHUNK).decode("utf-8-sig")
+        head = heading(content.readline(_CHUNK))
     delimiter = max(",;\t|", key=head.count)
     return tuple(next(csv.reader([head], delimiter=delimiter), [])), delimiter
 

@@ -10,6 +10,7 @@ from schemas.events import PersonJoined
 from schemas.rejects import RAW_LIMIT, Reject
 from services.ingest.entries import AHEAD_MICROS
 from services.ingest.history import tabular
+from services.ingest.history.asked import DATES, refused, shown
 from services.ingest.history.files import COLUMNS, HistoryFile
 from services.ingest.history.staging import UNREADABLE, Broken, Row
 
@@ -93,9 +94,13 @@ class Rows:
         if row.at == UNREADABLE:
             return _untimed(file, row)
         if row.at <= 0:
-            return Refused("invalid", _when(file), "it must lie after 1970-01-01T00:00:00Z")
+            detail = f"{_written(file, row)} must lie after 1970-01-01T00:00:00Z"
+            return Refused("invalid", _when(file), detail)
         if row.at > self._latest:
-            detail = "it lies in the future; leave it out until then (a date counts as 10:00 UTC)"
+            detail = (
+                f"{_written(file, row)} lies in the future; leave it out until then (a date "
+                "counts as 10:00 UTC)"
+            )
             return Refused("future", _when(file), detail)
         return self._event(row) if file.kind == "events" else tabular.read(file, row)
 
@@ -123,12 +128,14 @@ def _untimed(file: HistoryFile, row: Row) -> Refused:
             return found
         detail = "a past event needs its time, written like 2026-05-14T09:31:07Z"
         return Refused("invalid", "time", detail)
-    column = _when(file)
-    detail = (
-        f"{row.cells[1]!r} is no date; write it as 2026-05-14, or with time and zone as "
-        "2026-05-14T09:31:07Z"
-    )
-    return Refused("invalid", column, detail)
+    if row.cells[1] is None:
+        return refused(_when(file), None)
+    return Refused("invalid", _when(file), f"{shown(row.cells[1])} is no date; {DATES}")
+
+
+def _written(file: HistoryFile, row: Row) -> str:
+    """Return the time of a row as its file writes it."""
+    return "it" if file.kind == "events" or row.cells[1] is None else shown(row.cells[1])
 
 
 def _when(file: HistoryFile) -> str:

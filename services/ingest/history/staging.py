@@ -2,8 +2,10 @@
 
 import heapq
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple
@@ -11,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import duckdb
 
 from services.ingest.history.files import COLUMNS, HistoryError, HistoryFile
+from services.ingest.history.unreadable import BROKEN, broken_line, why, with_even_ends
 
 UNREADABLE: Final = -(1 << 62)
 """The time of a row whose own cannot be read: such rows come first."""
@@ -97,28 +100,45 @@ class Staging(AbstractContextManager["Staging"]):
                 the time of accounts that have no start, in an import without any date.
 
         Raises:
-            HistoryError: A file cannot be read, or no row of it has a readable time.
+            HistoryError: A file cannot be read, no row of it has a readable time, or no row of
+                any file lies between 1970 and now.
         """
         for index, file in enumerate(self._files):
             try:
-                self._load(index, file)
-            except duckdb.Error as error:
-                reason = str(error).strip().splitlines()[0]
-                raise HistoryError(f"{file.path} cannot be read: {reason}") from error
+                self._read(index, file)
+            except (duckdb.Error, OSError, EOFError, zlib.error) as error:
+                raise HistoryError(
+                    f"{file.path} cannot be read: {why(file.form, error)}"
+                ) from error
         self._place_accounts(now)
         span = self._span(range(len(self._files)), now)
         if span.first is None:
-            raise HistoryError(f"{span.rows} rows, none of them in the past: nothing to import")
+            raise HistoryError(self._nothing(span.rows))
         return span
 
+    def _nothing(self, rows: int) -> str:
+        """Return why there is nothing to play."""
+        files = ", ".join(str(file.path) for file in self._files)
+        if rows:
+            return f"{files}: none of {rows} rows lies between 1970 and now"
+        broken = self.broken()
+        if broken:
+            first = f"line {broken[0].line}: {broken[0].detail}"
+            return f"{files}: no line is a row; the first that is none is {first}"
+        return f"{files} {'holds' if len(self._files) == 1 else 'hold'} no rows"
+
     def broken(self) -> list[Broken]:
-        """Return the lines that are no rows."""
+        """Return the lines that are no rows, each once: duckdb names each cell that is missing."""
+        first = ", ".join(
+            f"arg_min({name}, coalesce(column_idx, 0))"
+            for name in ("error_type::VARCHAR", "error_message", "csv_line")
+        )
         return [
-            Broken(index, line, detail, raw or "")
+            Broken(index, line, broken_line(kind, said), raw or "")
             for index, file in enumerate(self._files)
             if file.form != "parquet"
-            for line, detail, raw in self._base.execute(
-                f"SELECT line, error_message, csv_line FROM broken{index} ORDER BY line"
+            for line, kind, said, raw in self._base.execute(
+                f"SELECT line, {first} FROM broken{index} GROUP BY line ORDER BY line"
             ).fetchall()
         ]
 
@@ -137,6 +157,17 @@ class Staging(AbstractContextManager["Staging"]):
         while chunk := found.fetchmany(_FETCH):
             for at, number, day, *texts in chunk:
                 yield Row(at, rank, index, number, day, tuple(texts))
+
+    def _read(self, index: int, file: HistoryFile) -> None:
+        """Read a file; where its lines end now so, now otherwise, a copy of it."""
+        try:
+            self._load(index, file)
+        except duckdb.InvalidInputException as error:
+            if file.form == "parquet" or BROKEN not in str(error):
+                raise
+            copy = with_even_ends(file.path, file.packed, Path(self._folder.name))
+            self._load(index, replace(file, path=copy, packed=False))
+            copy.unlink()
 
     def _load(self, index: int, file: HistoryFile) -> None:
         cells = ", ".join(
@@ -182,7 +213,7 @@ class Staging(AbstractContextManager["Staging"]):
         parts = " UNION ALL ".join(f"SELECT micros FROM rows{index}" for index in indexes)
         if not parts:
             return Span(0, None, None)
-        past = f"FILTER (micros <= {now})"
+        past = f"FILTER (micros > 0 AND micros <= {now})"
         return Span(
             *self._one(f"SELECT count(*), min(micros) {past}, max(micros) {past} FROM ({parts})")
         )

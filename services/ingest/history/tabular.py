@@ -1,14 +1,18 @@
 """Rows of tables as typed events: usage, accounts, tickets (formats.md, files for history)."""
 
 import json
+import re
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from schemas.cloudevents import Incoming, Refused
+from schemas.envelope import COMPANY
 from schemas.events import AccountUpdated, Event, TicketOpened, UsageRecorded
+from services.ingest.history.asked import refused, shown
 from services.ingest.history.files import COLUMNS, HistoryFile
 from services.ingest.history.staging import Row
 
@@ -20,6 +24,14 @@ DEFAULT_METRIC: Final = "usage"
 """The metric of rows that name none. Source: formats.md, files for history."""
 
 Outcome = Sequence[Incoming] | Refused
+
+_CODES: Final = MappingProxyType(
+    {
+        "country": re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.I | re.A),
+        "currency": re.compile(r"[A-Z]{3}", re.I | re.A),
+    }
+)
+"""Codes that people write in small letters too; what is no code stays as it is written."""
 
 
 def read(file: HistoryFile, row: Row) -> Outcome:
@@ -52,9 +64,12 @@ def _account(file: HistoryFile, row: Row) -> Outcome:
     for name in ("arr", "seats"):
         if name in fields:
             fields[name] = _number(str(fields[name]))
+    for name, code in _CODES.items():
+        if code.fullmatch(str(fields.get(name))):
+            fields[name] = str(fields[name]).upper()
     zone = fields.get("timezone")
     if zone is not None and not _zone_exists(str(zone)):
-        return Refused("invalid", "timezone", f"{zone!r} is no IANA time zone, as Europe/Lisbon is")
+        return refused("timezone", zone)
     return _typed(file, row, fields, AccountUpdated, {"started_on": "start"})
 
 
@@ -65,7 +80,7 @@ def _tickets(file: HistoryFile, row: Row) -> Outcome:
         fields["priority"] = _number(priority)
     number = 1 if count is None else _number(count)
     if type(number) is not int or not 0 <= number <= TICKETS_LIMIT:
-        detail = f"{count!r} must be a whole number from 0 to {TICKETS_LIMIT}"
+        detail = f"{shown(count)} must be a whole number from 0 to {TICKETS_LIMIT}"
         return Refused("invalid", "count", detail)
     if count is None:
         return _typed(file, row, fields, TicketOpened, {})
@@ -91,19 +106,31 @@ def _typed(
 ) -> Outcome:
     """Check the fields and return the one event that they make."""
     account = row.cells[0]
-    if account is None or len(account) > ACCOUNT_LIMIT:
-        what = "the account is missing" if account is None else "the account's id is too long"
-        return Refused("invalid", "account_id", f"{what}; it has 1 to {ACCOUNT_LIMIT} characters")
+    wrong = _misnamed(account)
+    if account is None or wrong is not None:
+        return Refused("invalid", "account_id", wrong or "")
     try:
         event = msgspec.convert(fields, event_type)
     except msgspec.ValidationError as error:
-        detail, _, path = str(error).partition(" - at `$")
+        path = str(error).partition(" - at `$")[2]
         # Only a quantity's decimals are refused by the event as a whole, which has no path.
         field = path.strip("`.") or "quantity"
-        shown = f"{fields.get(field)!r} is refused: {detail[:1].lower()}{detail[1:]}"
-        return Refused("invalid", columns.get(field, field), shown)
+        return refused(columns.get(field, field), fields.get(field))
     identity = f"{file.stem}:{row.number}{suffix}"
     return (Incoming(identity, file.source, row.at, account, event, row.day),)
+
+
+def _misnamed(account: str | None) -> str | None:
+    """Return what is wrong with an account's id, as ingest says it of an event's."""
+    if account is None:
+        return f"the account is missing; it has 1 to {ACCOUNT_LIMIT} characters"
+    if len(account) > ACCOUNT_LIMIT:
+        return f"{shown(account)} is too long; it has 1 to {ACCOUNT_LIMIT} characters"
+    if not account.isprintable():
+        return f"{shown(account)} must be printable text, without control characters"
+    if account == COMPANY:
+        return f"{COMPANY!r} stands for your own company; give the account another id"
+    return None
 
 
 def _number(text: str | None) -> object:

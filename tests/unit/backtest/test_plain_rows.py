@@ -73,9 +73,21 @@ def test_plain_rows_are_the_entries_that_reading_one_by_one_makes(tmp_path: Path
     assert without_origin(found + others) == without_origin(every)
     assert (reader.refused, reader.examples) == (expected.refused, expected.examples)
     assert len(found) == prepared.rows
-    # Letters beyond ASCII, a tab, a million millions, an exponent: right, but not plain.
+    # Letters beyond ASCII, a million millions, an exponent: right, but not plain.
     rows = {int(one.id.partition(":")[2]) for one in others}
-    assert rows == {3, 6, 24, 28, 45}
+    assert rows == {3, 24, 28, 45}
+
+
+def test_rows_of_our_own_company_are_refused_as_an_import_refuses_them(tmp_path: Path) -> None:
+    path = tmp_path / "usage.csv"
+    path.write_text("account_id,date,count\na,2026-05-01,1\ncompany,2026-05-01,1\n")
+    files = find([path])
+    with Staged(files) as staged:
+        staged.load(MICROS)
+        prepared = staged.prepare(MICROS, 1)
+        others, reader = beside(files, staged)
+    assert (prepared.rows, others, reader.refused) == (1, [], {"invalid": 1})
+    assert ["'company' stands for your own company" in said for said in reader.examples] == [True]
 
 
 def test_rows_after_the_last_day_of_an_account_are_told_apart(tmp_path: Path) -> None:
