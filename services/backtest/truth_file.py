@@ -1,16 +1,20 @@
 """What became of the customers: a file of churns, its unfit rows refused one by one."""
 
 import re
+import zlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import duckdb
 
 from services.backtest.churns import Churn, Truth
 from services.ingest.history.files import HistoryError, HistoryFile, find
+from services.ingest.history.unreadable import why, with_even_ends
 
 EXAMPLES: Final = 5
 """So many refused rows are quoted."""
@@ -44,10 +48,13 @@ def read(path: Path) -> Truth:
             f"{', '.join(file.columns) or 'none'}: rename or add it"
         )
     try:
-        with duckdb.connect() as base:
+        with TemporaryDirectory() as folder, duckdb.connect() as base:
+            if file.form == "csv":
+                copy = with_even_ends(path, file.packed, Path(folder))
+                file = replace(file, path=copy, packed=False)
             found, broken = _rows(base, file), _broken(base, file)
-    except duckdb.Error as error:
-        raise HistoryError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    except (duckdb.Error, OSError, EOFError, zlib.error) as error:
+        raise HistoryError(f"{path} cannot be read: {why(file.form, error)}") from error
     return _sorted_out(path, found, broken)
 
 
@@ -59,8 +66,7 @@ def _rows(base: duckdb.DuckDBPyConnection, file: HistoryFile) -> list[Cells]:
     reader = (
         f"read_csv(?, auto_detect = false, header = true, columns = {{{types}}}, "
         f"delim = {_quoted(file.delimiter)}, quote = '\"', escape = '\"', "
-        f"compression = '{'gzip' if file.packed else 'none'}', store_rejects = true, "
-        "rejects_table = 'broken', rejects_scan = 'scan')"
+        "store_rejects = true, rejects_table = 'broken', rejects_scan = 'scan')"
     )
     return base.execute(f"SELECT {cells} FROM {reader}", [str(file.path)]).fetchall()
 

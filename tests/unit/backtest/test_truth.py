@@ -1,3 +1,4 @@
+import gzip
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -214,3 +215,20 @@ def test_a_file_without_its_columns_is_refused(tmp_path: Path, text: str, why: s
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="cannot be read"):
         read(tmp_path / "churn.csv")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_of_churns_with_mixed_line_ends_is_read(tmp_path: Path, packed: bool) -> None:
+    raw = b"account_id,date\na,2026-05-01\r\nb,2026-05-02\r\nc,2026-05-03\n"
+    path = tmp_path / ("churn.csv.gz" if packed else "churn.csv")
+    path.write_bytes(gzip.compress(raw) if packed else raw)
+    found = read(path)
+    assert [(one.account, one.on.day) for one in found.churns] == [("a", 1), ("b", 2), ("c", 3)]
+    assert found.refused == {}
+
+
+def test_a_damaged_file_of_churns_is_told_in_plain_words(tmp_path: Path) -> None:
+    path = tmp_path / "churn.csv.gz"
+    path.write_bytes(gzip.compress(b"account_id,date\n" + b"a,2026-05-01\n" * 90_000)[:-99])
+    with pytest.raises(HistoryError, match=r"churn\.csv\.gz cannot be read: .*pack it again"):
+        read(path)
