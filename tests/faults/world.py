@@ -252,6 +252,8 @@ class World:
     def require_alive(self, name: str) -> None:
         """Fail at once if a service has ended for good."""
         keeper = self.keepers[name]
+        if keeper.over and not keeper.exits:
+            raise NotExact([f"{name} could not be started"])
         if keeper.over and not keeper.exits[-1].wanted:
             raise NotExact([f"{name} ended for good with {keeper.exits[-1].code}"])
 
