@@ -34,8 +34,9 @@ class Policy(NamedTuple):
         clear_days: Evaluations running that must clear before it is over, >= 1.
         expire_days: Days after which a standing condition is the new normal, or None.
         cooldown_days: Days after raising in which no other alert is raised.
-        rearm_days: Evaluations running that must not fire before another alert is raised; after
-            the new normal, that must clear.
+        rearm_days: Evaluations running that must not fire before another alert is raised.
+        adapts: Whether after the new normal they must clear, since a condition that compares with
+            what it becomes used to ceases to fire where nothing is over.
 
     Source: detection.md §0 (one open alert, cool-down 28 days, re-arm after 7 clear days) and §1.
     """
@@ -45,6 +46,7 @@ class Policy(NamedTuple):
     expire_days: int | None = 84
     cooldown_days: int = 28
     rearm_days: int = 7
+    adapts: bool = True
 
 
 class Verdict(NamedTuple):
@@ -263,7 +265,7 @@ def join(episode: Episode) -> None:
     episode.count = episode.lower = episode.quiet = 0
 
 
-def release(episode: Episode, armed: bool) -> None:
+def release(episode: Episode, armed: bool, policy: Policy) -> None:
     """Let an episode stand for itself again.
 
     Args:
@@ -271,11 +273,12 @@ def release(episode: Episode, armed: bool) -> None:
             place.
         armed: Whether an alert may be raised if the condition still holds; where it has become the
             new normal, it must first have been over.
+        policy: Says when it is.
     """
     episode.joined = False
     if armed:
         episode.count = 1
-    else:
+    elif policy.adapts:
         episode.settled, episode.quiet = True, 0
 
 
@@ -288,7 +291,7 @@ def close(episode: Episode, reason: ClearReason, policy: Policy) -> Change:
         policy: Its re-arm decides whether it is armed already.
     """
     episode.free = reason == "withdrawn"
-    episode.settled = reason == "new_normal"
+    episode.settled = policy.adapts and reason == "new_normal"
     episode.state = "cooling"
     if episode.settled:
         episode.quiet = 0

@@ -68,7 +68,7 @@ def take(
         applied.join(finding.object, partial(_with_incident, because, shared))
         return
     if shared is not None and known is not None and known.joined:
-        episodes.release(known, shared.ended != "new_normal")
+        episodes.release(known, shared.ended != "new_normal", applied.rule.policy)
         applied.out.changed[applied.account.id] = applied.account
     applied.take(finding, because)
 

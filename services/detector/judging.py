@@ -139,7 +139,7 @@ class _Day:
                 if known.open:
                     applied.close(known, "superseded")
                 # No day would tell when it is over; until then others would yield to it.
-                episodes.release(known, armed=True)
+                episodes.release(known, armed=True, policy=applied.rule.policy)
                 self.out.changed[account.id] = account
             elif rule.primitive in EVENT and over(known, self.when.day, rule.policy):
                 # Nothing asks an event rule again when nothing happens.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -336,6 +336,8 @@ def _policy(model: RuleModel, primitive: Primitive) -> Policy:
         policy = _EVENT_POLICY
     elif primitive in DATE:
         policy = _DATE_POLICY
+    else:
+        policy = policy._replace(adapts=cast(type[DayPrimitive], primitive).adapts)
     changes = {
         name: value
         for name in ("dwell", "clear_days", "cooldown_days")

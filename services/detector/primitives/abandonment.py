@@ -62,6 +62,7 @@ class Abandonment:
     name: ClassVar[str] = "abandonment"
     Params: ClassVar[type[day.Params]] = AbandonmentParams
     combines: ClassVar[bool] = False
+    adapts: ClassVar[bool] = True
 
     @staticmethod
     def kind(params: AbandonmentParams) -> str:  # noqa: ARG004

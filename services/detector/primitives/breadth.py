@@ -57,6 +57,7 @@ class Breadth:
     name: ClassVar[str] = "breadth"
     Params: ClassVar[type[day.Params]] = BreadthParams
     combines: ClassVar[bool] = True
+    adapts: ClassVar[bool] = True
 
     @staticmethod
     def kind(params: BreadthParams) -> str:  # noqa: ARG004

@@ -145,6 +145,9 @@ class DayPrimitive(Protocol):
     Params: ClassVar[type[Params]]
     combines: ClassVar[bool]
     """True to judge all metrics that a flag selects as one series, False to judge each."""
+    adapts: ClassVar[bool]
+    """Whether it compares with what becomes used to a change, so that it may cease to fire though
+    nothing is over. False where nothing but the end of the condition can end it."""
 
     @staticmethod
     def kind(params: Any) -> str:

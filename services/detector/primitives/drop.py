@@ -62,6 +62,7 @@ class Drop:
     name: ClassVar[str] = "drop"
     Params: ClassVar[type[day.Params]] = DropParams
     combines: ClassVar[bool] = False
+    adapts: ClassVar[bool] = True
 
     @staticmethod
     def kind(params: DropParams) -> str:  # noqa: ARG004

@@ -61,6 +61,7 @@ class Expansion:
     name: ClassVar[str] = "expansion"
     Params: ClassVar[type[day.Params]] = ExpansionParams
     combines: ClassVar[bool] = False
+    adapts: ClassVar[bool] = True
 
     @staticmethod
     def kind(params: ExpansionParams) -> str:  # noqa: ARG004

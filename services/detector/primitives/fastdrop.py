@@ -58,6 +58,7 @@ class FastDrop:
     name: ClassVar[str] = "fastdrop"
     Params: ClassVar[type[day.Params]] = FastDropParams
     combines: ClassVar[bool] = False
+    adapts: ClassVar[bool] = True
 
     @staticmethod
     def kind(params: FastDropParams) -> str:  # noqa: ARG004

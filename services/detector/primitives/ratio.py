@@ -81,6 +81,7 @@ class Ratio:
     name: ClassVar[str] = "ratio"
     Params: ClassVar[type[day.Params]] = RatioParams
     combines: ClassVar[bool] = False
+    adapts: ClassVar[bool] = False
 
     @staticmethod
     def kind(params: RatioParams) -> str:

@@ -87,6 +87,7 @@ class Silence:
     name: ClassVar[str] = "silence"
     Params: ClassVar[type[day.Params]] = SilenceParams
     combines: ClassVar[bool] = True
+    adapts: ClassVar[bool] = False
 
     @staticmethod
     def kind(params: SilenceParams) -> str:

@@ -63,6 +63,7 @@ class SlowDrift:
     name: ClassVar[str] = "slowdrift"
     Params: ClassVar[type[day.Params]] = SlowDriftParams
     combines: ClassVar[bool] = False
+    adapts: ClassVar[bool] = True
 
     @staticmethod
     def kind(params: SlowDriftParams) -> str:  # noqa: ARG004

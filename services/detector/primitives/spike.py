@@ -93,6 +93,7 @@ class Spike:
     name: ClassVar[str] = "spike"
     Params: ClassVar[type[day.Params]] = SpikeParams
     combines: ClassVar[bool] = False
+    adapts: ClassVar[bool] = True
 
     @staticmethod
     def kind(params: SpikeParams) -> str:

@@ -51,6 +51,7 @@ class Stop:
     name: ClassVar[str] = "stop"
     Params: ClassVar[type[day.Params]] = StopParams
     combines: ClassVar[bool] = False
+    adapts: ClassVar[bool] = True
 
     @staticmethod
     def kind(params: StopParams) -> str:  # noqa: ARG004

@@ -29,7 +29,6 @@ _EPISODE = {
     "lower": 0,
     "quiet": 0,
     "free": False,
-    "settled": False,
 }
 """What `accounts show` leaves out where it is so."""
 

@@ -48,7 +48,6 @@ class Episode:
     lower: int = 0
     quiet: int = 0
     free: bool = False
-    settled: bool = False
 
     @property
     def open(self) -> bool:
@@ -61,8 +60,7 @@ class Episode:
 
     def evaluate(self, subject: str, found: Found, day: int, policy: Policy) -> Told | None:
         """Take one evaluation into account; a pending episode only one that fires."""
-        calm = found.clears if self.settled else not found.fires
-        self.quiet = self.quiet + 1 if calm else 0
+        self.quiet = self.quiet + 1 if not found.fires else 0
         if self.open:
             return self._open(found, day, policy)
         if self.state == "pending":
@@ -99,9 +97,6 @@ class Episode:
         """End the open alert."""
         self.state, self.lower = "cooling", 0
         self.free = reason == "withdrawn"
-        self.settled = reason == "new_normal"
-        if self.settled:
-            self.quiet = 0
         self.count = 1 if self.free or self.quiet >= policy.rearm_days else 0
         return Told("cleared", reason)
 
@@ -127,7 +122,7 @@ class Episode:
         self.ordinal = self.ordinal + 1 if self.raised_on == day else 0
         self.state, self.raised_on, self.severity = "firing", day, found.severity
         self.count = self.lower = 0
-        self.free = self.settled = False
+        self.free = False
         parts = (subject, self.rule, self.object, str(day), str(self.ordinal))
         self.alert_id = str(uuid5(NAMESPACE, "\x00".join(parts)))
         return Told("raised")

@@ -81,6 +81,15 @@ def fire(cond: list[bool], cool: int = 28, rearm: int = 7) -> list[int]:
             Policy(clear_days=1, expire_days=4, cooldown_days=2, rearm_days=2),
             [(0, "raised"), (4, "new_normal"), (16, "raised")],
         ),
+        # but for what becomes used to nothing
+        (
+            "FFFFF.......F.CCF",
+            Policy(clear_days=1, expire_days=4, cooldown_days=2, rearm_days=2, adapts=False),
+            [
+                *((0, "raised"), (4, "new_normal"), (12, "raised")),
+                *((14, "recovered"), (16, "raised")),
+            ],
+        ),
         # worse at once, better only after a week of it
         ("FHFFFFFFF", Policy(), [(0, "raised"), (1, "worsened"), (1 + EASE_DAYS, "eased")]),
         ("FHFFFFFFHFF", Policy(), [(0, "raised"), (1, "worsened")]),
