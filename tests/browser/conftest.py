@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from tests.browser.serving import Served, served, wall_clock
+from tests.browser.serving import Served, fixed_clock, served
 from tests.browser.world import World
 
 ARGS = [
@@ -73,7 +73,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def make_world() -> Callable[[], World]:
     """What is served; a test module may say otherwise."""
-    return lambda: World(wall_clock)
+    return lambda: World(fixed_clock)
 
 
 @pytest.fixture

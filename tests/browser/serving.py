@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -20,6 +21,9 @@ from tests.browser.world import World
 from tests.platform import free_port
 
 T = TypeVar("T")
+
+_BEGAN = datetime(2026, 11, 23, 15, tzinfo=UTC)
+_STARTED = time.monotonic()
 
 
 class Served:
@@ -123,6 +127,6 @@ def served(make: Callable[[], World], port: int = 0, token: str | None = None) -
         thread.join(10)
 
 
-def wall_clock() -> datetime:
-    """Now."""
-    return datetime.now(UTC)
+def fixed_clock() -> datetime:
+    """A Monday afternoon that goes on: what is shown depends on weekdays, and on days that end."""
+    return _BEGAN + timedelta(seconds=time.monotonic() - _STARTED)

@@ -3,7 +3,7 @@ from datetime import timedelta
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import Watch
-from tests.browser.serving import Served, wall_clock
+from tests.browser.serving import Served, fixed_clock
 from tests.browser.stories import STORIES, raised
 
 KESTREL = "acct_kestrel"
@@ -59,7 +59,7 @@ def test_new_alerts_wait_behind_a_pill_and_move_nothing(page: Page, console: Ser
     expect(page.locator("html")).to_have_attribute("data-live", "yes")
 
     sable = next(one for one in STORIES if one.id == "acct_sable")
-    today = wall_clock().date()
+    today = fixed_clock().date()
     because = {"silent": 3}
     alert = raised(sable, today, "custom", "critical", because, today - timedelta(days=1))
     console.run(console.world.tell(alert))

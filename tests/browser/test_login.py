@@ -3,7 +3,7 @@
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Watch
-from tests.browser.serving import served, wall_clock
+from tests.browser.serving import fixed_clock, served
 from tests.browser.world import World
 
 TOKEN = "a token of the tests, long enough"
@@ -12,7 +12,7 @@ TOKEN = "a token of the tests, long enough"
 def test_a_browser_logs_in_with_the_token_and_its_user_name_says_who_acts(
     browser: Browser,
 ) -> None:
-    with served(lambda: World(wall_clock), token=TOKEN) as console:
+    with served(lambda: World(fixed_clock), token=TOKEN) as console:
         watch = Watch(console.address)
         watch.expected = ("401",)
         context = browser.new_context(
@@ -30,7 +30,7 @@ def test_a_browser_logs_in_with_the_token_and_its_user_name_says_who_acts(
 
 
 def test_a_wrong_password_lets_nobody_in(browser: Browser) -> None:
-    with served(lambda: World(wall_clock), token=TOKEN) as console:
+    with served(lambda: World(fixed_clock), token=TOKEN) as console:
         context = browser.new_context(
             base_url=console.address, http_credentials={"username": "ana", "password": "wrong"}
         )

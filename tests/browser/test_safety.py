@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from schemas.cases import CaseCommented
-from tests.browser.serving import Served, wall_clock
+from tests.browser.serving import Served, fixed_clock
 from tests.browser.stories import STORIES, months_of, raised, summary_of
 from tests.browser.world import World
 
@@ -20,8 +20,8 @@ def make_world() -> Callable[[], World]:
     """A world with customers who call themselves what nobody should."""
 
     def make() -> World:
-        now = wall_clock()
-        world = World(wall_clock)
+        now = fixed_clock()
+        world = World(fixed_clock)
         for id, name in ((ODD_ID, HOSTILE), ("..", FORMULA), ("long", LONG)):
             story = STORIES[0].with_name(id, name)
             world.summarise(summary_of(story, now), list(months_of(story, now.date())))
@@ -59,7 +59,7 @@ ISOLATED = """selectors => selectors.filter(one => {
 def test_a_name_that_turns_the_direction_turns_nothing_beside_it(
     page: Page, console: Served
 ) -> None:
-    world, now = console.world, wall_clock()
+    world, now = console.world, fixed_clock()
     world.summarise(summary_of(STORIES[0].with_name("rtl", BACKWARDS), now))
     day = now.date() - timedelta(days=1)
     story = STORIES[0].with_name("rtl", BACKWARDS)

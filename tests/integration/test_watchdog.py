@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tests.platform import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
+REST_SECONDS = 3.0
+"""Longer than the detector waits with a flush."""
 PATIENCE = 5
 """Several times as long as a healthy consumer may wait for the broker's answer, 1.5 s."""
 
@@ -73,6 +76,21 @@ async def samples(deployment: Deployment, name: str) -> list[float]:
     async with aiohttp.ClientSession() as client, client.get(url) as answer:
         lines = (await answer.text()).splitlines()
     return [float(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+
+
+async def at_rest(deployment: Deployment) -> None:
+    """Wait until every partition has a snapshot, and nothing was folded or written for a while."""
+    changed, before = time.monotonic(), list[float]()
+
+    async def written() -> bool:
+        nonlocal changed, before
+        records = await samples(deployment, "ebbwatch_state_records")
+        now = [*records, *await samples(deployment, "ebbwatch_stamp")]
+        if now != before:
+            changed, before = time.monotonic(), now
+        return min(records, default=0) > 0 and time.monotonic() - changed > REST_SECONDS
+
+    await eventually(written, within=30, what="a snapshot of every partition")
 
 
 async def ready(deployment: Deployment, *services: str) -> None:
@@ -151,10 +169,7 @@ async def test_while_kafka_is_frozen_nothing_ends_and_it_is_told_once(
     processes = {service: deployment.start(service) for service in services}
     await ready(deployment, *services)
 
-    async def written() -> bool:
-        return min(await samples(deployment, "ebbwatch_state_records"), default=0) > 0
-
-    await eventually(written, within=20, what="a snapshot")
+    await at_rest(deployment)
     broker.freeze()
     try:
         for service in ("detector", "alerts"):
