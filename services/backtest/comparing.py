@@ -216,8 +216,8 @@ def _change(comparison: Comparison, rule: str, title: str, rules: set[str]) -> R
         rule=rule,
         title=title,
         shadow=_shadow(comparison, rule),
-        a=len(shifts) + only_a if _has(comparison.a, rules) else None,
-        b=len(shifts) + only_b if _has(comparison.b, rules) else None,
+        a=len(shifts) + only_a if rules & comparison.a.rules.keys() else None,
+        b=len(shifts) + only_b if rules & comparison.b.rules.keys() else None,
         same=sum(days == 0 for days in shifts),
         earlier=sum(days < 0 for days in shifts),
         later=sum(days > 0 for days in shifts),
@@ -225,11 +225,6 @@ def _change(comparison: Comparison, rule: str, title: str, rules: set[str]) -> R
         only_a=only_a,
         only_b=only_b,
     )
-
-
-def _has(outcome: Outcome, rules: set[str]) -> bool:
-    """Tell whether one of the rules was played."""
-    return not rules.isdisjoint(outcome.rules)
 
 
 def _shadow(comparison: Comparison, rule: str) -> str:
