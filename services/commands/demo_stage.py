@@ -174,13 +174,27 @@ def judged(services: Services, partitions: int) -> Judged | None:
             text = answer.read().decode()
     except (URLError, OSError):
         return None
+    return judged_of(text, partitions)
+
+
+def judged_of(metrics: str, partitions: int) -> Judged | None:
+    """Return how far a detector has come by what its /metrics says; None while that is not known.
+
+    Args:
+        metrics: In Prometheus's text format.
+        partitions: How many partitions there are.
+    """
     found = {
-        family.name: [one.value for one in family.samples if not one.name.endswith("_created")]
-        for family in text_string_to_metric_families(text)
+        family.name: [one for one in family.samples if not one.name.endswith("_created")]
+        for family in text_string_to_metric_families(metrics)
     }
-    ages = found.get("ebbwatch_watermark_lag_seconds", [])
-    if len(ages) < partitions:
+    # Of a partition that has heard no tick the gauge tells how long it waits for one.
+    clocks = [one for one in found.get("ebbwatch_mode_info", []) if one.labels["mode"] != "new"]
+    if len(clocks) < partitions:
         return None
+    age = max(one.value for one in found["ebbwatch_watermark_lag_seconds"])
     # While days are open they are still being judged, however young the clock is.
-    age = max(*ages, DAY_SECONDS if sum(found["ebbwatch_open_closings"]) else 0.0)
-    return Judged(age, int(sum(found.get("ebbwatch_alerts_emitted", []))))
+    if any(one.value for one in found["ebbwatch_open_closings"]):
+        age = max(age, DAY_SECONDS)
+    alerts = sum(one.value for one in found.get("ebbwatch_alerts_emitted", []))
+    return Judged(age, int(alerts))

@@ -5,12 +5,15 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import msgspec
+import prometheus_client
 import pytest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from schemas.cloudevents import Incoming, decode
 from schemas.events import ClosureDeclared, ContactUpdated
 from services.commands.config import formats
 from services.commands.demo_data import CHAMPION, DEAD_API, USAGE, DemoFiles, write_history
+from services.commands.demo_stage import Judged, judged_of
 from services.commands.demo_story import PAYER, steps
 from services.company import read_company
 from services.ingest.history.files import find
@@ -160,3 +163,31 @@ def test_the_story_consists_of_events_that_ingest_accepts(files: DemoFiles) -> N
     assert [step.rule for step in story] == [None, "payment-failed", "contact-left"]
     assert files.names[PAYER] in story[0].says
     assert msgspec.json.decode(story[0].event)["id"] != msgspec.json.decode(story[1].event)["id"]
+
+
+def said(age: float, mode: str, closings: int) -> str:
+    """What a detector with two partitions says; the first of them is in the present."""
+    registry = CollectorRegistry()
+    names = ("ebbwatch_watermark_lag_seconds", "ebbwatch_open_closings")
+    ages, days = (Gauge(name, "", ["partition"], registry=registry) for name in names)
+    modes = Gauge("ebbwatch_mode_info", "", ["mode", "partition"], registry=registry)
+    alerts = prometheus_client.Counter("ebbwatch_alerts_emitted", "", ["type"], registry=registry)
+    for partition, each in (("0", (1.5, "live", 0)), ("1", (age, mode, closings))):
+        ages.labels(partition).set(each[0])
+        modes.labels(each[1], partition).set(1)
+        days.labels(partition).set(each[2])
+    alerts.labels("raised").inc(3)
+    alerts.labels("cleared").inc(2)
+    return generate_latest(registry).decode()
+
+
+def test_the_past_is_judged_when_every_partition_has_a_young_clock_and_no_open_day() -> None:
+    assert judged_of(said(2.0, "live", 0), 2) == Judged(2.0, 5)
+    assert judged_of(said(2.0, "live", 1), 2) == Judged(86_400.0, 5)
+    assert judged_of(said(9e6, "importing", 1), 2) == Judged(9e6, 5)
+
+
+def test_a_partition_that_has_heard_no_tick_has_judged_nothing() -> None:
+    assert judged_of(said(0.3, "new", 0), 2) is None
+    assert judged_of(said(2.0, "live", 0), 3) is None
+    assert judged_of("", 2) is None
