@@ -2,7 +2,7 @@
 # Brings one machine to where `ebbwatch` runs; `make` calls it when something is missing.
 #   deploy/setup.sh venv    .venv with what requirements-dev.lock names, and the project in it
 #   deploy/setup.sh kafka   the broker's jars in .ebbwatch/kafka/lib, with a Java 17 or newer
-#   deploy/setup.sh tests   what only the tests need: Chromium, Redis, kcat, Node and its verifiers
+#   deploy/setup.sh tests   what only the tests need: Chromium, Redis, kcat, libfaketime, Node and its verifiers
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -83,6 +83,8 @@ install_for_tests() {
   command -v chromium >/dev/null || install_packages "Chromium" chromium
   command -v redis-server >/dev/null || install_packages "Redis (redis-server)" redis-server
   command -v kcat >/dev/null || install_packages "kcat" kcat
+  compgen -G "/usr/lib*/**/faketime/libfaketimeMT.so.1" >/dev/null ||
+    install_packages "libfaketime" libfaketime
   command -v npm >/dev/null || install_packages "Node and npm" nodejs npm
   say "installing the webhook verifiers of tests/acceptance/verifiers into $verifiers"
   mkdir -p "$verifiers"

@@ -122,7 +122,8 @@ ALERTS = Topic(
 CASES = Topic(
     name="cases.v1",
     holds="the alerts service's snapshot",
-    key="`<case>`, `<case>` 0x1f and what part of it, or 0x1f `ledger`",
+    key="`<case>`, `<case>` 0x1f and what part of it, 0x1f `ledger`, 0x1f `held` 0x1f and an "
+    "offset",
     partitioned=True,
     config=_config(**_COMPACT),
     producers=("alerts",),

@@ -1,9 +1,11 @@
 """Named places at which a test lets a process die or stand still; nothing happens unless asked.
 
 A crash at a random moment seldom hits the few microseconds that matter, as between a transaction
-and its acknowledgement. A failpoint hits them every time (the idea of fail-rs and gofail).
+and its acknowledgement. A failpoint hits them every time (the idea of fail-rs and gofail). Before
+it strikes it says so in the log, so that a test can tell a fault that came from one that never did.
 """
 
+import logging
 import os
 import signal
 import time
@@ -28,6 +30,11 @@ FAILPOINTS: Final = (
 
 ACTIONS: Final = ("kill", "freeze", "stall", "raise")
 """Ends the process by SIGKILL, lets it stand still until SIGCONT or for seconds, raises."""
+
+STRIKES: Final = "failpoint strikes"
+"""What the log says of it, with `place`, `action` and `time`."""
+
+_log = logging.getLogger(__name__)
 
 
 class WrongFailpoint(ValueError):
@@ -85,6 +92,8 @@ def reach(name: str) -> None:
     armed_for = _armed[name]
     if _reached[name] != armed_for.time:
         return
+    told = {"place": name, "action": armed_for.action, "time": armed_for.time}
+    _log.warning(STRIKES, extra=told)
     if armed_for.action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif armed_for.action == "freeze":

@@ -5,7 +5,7 @@ it are one transaction (design.md §5.7, §5.8). The detector and the alerts ser
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -15,6 +15,7 @@ from schemas.topics import MESSAGE_LIMIT
 from services import failpoints
 from services.kafka_clients import close, pace
 
+FETCH_BYTES: Final = 8 * 1024 * 1024
 REQUEST_TIMEOUT_MS: Final = 10_000
 TRANSACTION_TIMEOUT_MS: Final = 20_000
 BATCH_BYTES: Final = 512 * 1024
@@ -188,15 +189,31 @@ async def bounds(kafka: str, topic: str, partition: int, offset: int) -> Bounds:
         partition: The partition.
         offset: The message to look at; one that does not exist gives no append time.
     """
-    consumer = _reader(kafka, "read_uncommitted")
+    return (await all_bounds(kafka, topic, {partition: offset}))[partition]
+
+
+async def all_bounds(kafka: str, topic: str, offsets: Mapping[int, int]) -> dict[int, Bounds]:
+    """Return what `bounds` does, of several partitions.
+
+    Args:
+        kafka: Bootstrap servers.
+        topic: Full name.
+        offsets: By partition, the message to look at.
+    """
+    consumer = _reader(kafka, "read_uncommitted", MESSAGE_LIMIT)
     await consumer.start()
     try:
-        at = TopicPartition(topic, partition)
-        consumer.assign([at])
-        start = (await consumer.beginning_offsets([at]))[at]
-        end = (await consumer.end_offsets([at]))[at]
-        appended = await _appended(consumer, at, offset) if start <= offset < end else None
-        return Bounds(start, end, appended, len(consumer.partitions_for_topic(topic) or ()))
+        found: dict[int, Bounds] = {}
+        for partition, offset in offsets.items():
+            at = TopicPartition(topic, partition)
+            # One after the other: what is fetched of others meanwhile would be read in vain.
+            consumer.assign([at])
+            start = (await consumer.beginning_offsets([at]))[at]
+            end = (await consumer.end_offsets([at]))[at]
+            appended = await _appended(consumer, at, offset) if start <= offset < end else None
+            count = len(consumer.partitions_for_topic(topic) or ())
+            found[partition] = Bounds(start, end, appended, count)
+        return found
     finally:
         await close(consumer.stop)
 
@@ -210,14 +227,14 @@ def _require_small(record: Record) -> None:
         )
 
 
-def _reader(kafka: str, isolation: str) -> AIOKafkaConsumer:
+def _reader(kafka: str, isolation: str, fetch_bytes: int = FETCH_BYTES) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
         bootstrap_servers=kafka,
         group_id=None,
         isolation_level=isolation,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=100,
-        max_partition_fetch_bytes=8 * 1024 * 1024,
+        max_partition_fetch_bytes=fetch_bytes,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
 

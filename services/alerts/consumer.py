@@ -134,6 +134,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         for record in records:
             key = (record.key or b"").decode(errors="replace")
             partition.apply(record.offset, record.timestamp * 1000, key, record.value)
+        self._tell(owned)
+
+    def _tell(self, owned: Owned) -> None:
+        """Tell of what was folded: the log, the view, the outbox."""
+        partition = owned.partition
         for failure in partition.failures:
             _log.error("contained", **failure._asdict())
         partition.failures.clear()
@@ -237,6 +242,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def begin(self, owned: Owned) -> None:
         """Read a partition that was taken over from where its snapshot ends."""
+        self._try_held(owned)
         log, accounts = self._places(owned.number)
         written = await self._consumer.committed(accounts)
         first = (await self._consumer.beginning_offsets([accounts]))[accounts]
@@ -246,6 +252,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer.seek(log, owned.partition.position)
         self._consumer.seek(accounts, first)
         self._consumer.resume(log, accounts)
+
+    def _try_held(self, owned: Owned) -> None:
+        """Fold what raised before: the software may be another one now."""
+        partition = owned.partition
+        if held := partition.held:
+            partition.fold_held()
+            folded = held - partition.held
+            _log.warning("held records", partition=owned.number, folded=folded, held=partition.held)
+            self._tell(owned)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Begin to take over what is assigned; nothing is read before."""

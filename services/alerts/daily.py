@@ -5,6 +5,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from schemas.accounts import LeftOut
+
 SPARK_DAYS: Final = 28
 GRACE: Final = timedelta(hours=2)
 """After a local day has ended it is judged, and only then it is whole (design.md §5.3)."""
@@ -52,6 +54,27 @@ def by_date(months: Months, last: date) -> dict[str, dict[str, float]]:
                 if day <= last and (line or value):
                     line[day.isoformat()] = value
     return {metric: line for metric, line in sorted(found.items()) if line}
+
+
+def left_out(months: Mapping[str, LeftOut], last: date) -> dict[str, dict[str, str]]:
+    """Return per metric, an empty name for all of them, and ISO date why a day is left out.
+
+    Args:
+        months: The months that are known.
+        last: The last day that is whole.
+
+    >>> left_out({"2026-05": {"": {"Labor Day": [1], "closure": [15]}}}, date(2026, 5, 14))
+    {'': {'2026-05-01': 'Labor Day'}}
+    """
+    found: dict[str, dict[str, str]] = {}
+    for month, metrics in sorted(months.items()):
+        for metric, reasons in metrics.items():
+            for reason, days in reasons.items():
+                for day in days:
+                    on = f"{month}-{day:02}"
+                    if on <= last.isoformat():
+                        found.setdefault(metric, {})[on] = reason
+    return found
 
 
 def spark_months(today: date) -> list[str]:

@@ -3,12 +3,12 @@
 Nothing is escaped here: whoever writes a page does that. What is too long is cut.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from schemas.accounts import AccountSummary
+from schemas.accounts import AccountSummary, LeftOut
 from schemas.alerts import SEVERITIES, AccountNow
 from services import wording
 from services.alerts import daily
@@ -24,6 +24,7 @@ from services.alerts.shown import (
     CaseShown,
     Change,
     Moment,
+    UsualShown,
 )
 
 NAME_LIMIT: Final = 120
@@ -231,6 +232,7 @@ def account_page(
     timeline: Sequence[Moment],
     months: daily.Months,
     now: datetime,
+    left_out: Mapping[str, LeftOut] | None = None,
 ) -> AccountPage:
     """Return all about an account.
 
@@ -241,9 +243,11 @@ def account_page(
         alerts: All its alerts with evidence, in any order.
         timeline: The newest first.
         months: Its daily series.
-        now: Aware; days that are not over are left out.
+        now: Aware; days that are not over are not told.
+        left_out: Per month, its days that are no ordinary ones.
     """
     timezone = summary.timezone if summary else None
+    ended = daily.ended_day(now, timezone)
     open_ones = sorted((one for one in alerts if one.open), key=_worst_first)
     over = [one for one in alerts if not one.open]
     over.sort(key=lambda one: (one.cleared_at or one.fired_at, one.alert_id), reverse=True)
@@ -255,12 +259,22 @@ def account_page(
         quarantined=summary.quarantined if summary else False,
         states=dict(summary.states) if summary else {},
         least=dict(summary.least) if summary else {},
+        usual=_usual(summary) if summary else {},
+        watch=list(summary.watch) if summary else [],
         case=case,
         alerts=[*sorted(open_ones, key=lambda one: one.shadow), *over],
         timeline=list(timeline),
-        days=daily.by_date(months, daily.ended_day(now, timezone)),
+        days=daily.by_date(months, ended),
+        left_out=daily.left_out(left_out or {}, ended),
         **_page_profile(summary, case),
     )
+
+
+def _usual(summary: AccountSummary) -> dict[str, UsualShown]:
+    return {
+        name: UsualShown(week=one.week, dispersion=one.dispersion, swing=one.swing)
+        for name, one in summary.usual.items()
+    }
 
 
 def _page_profile(summary: AccountSummary | None, case: CaseShown | None) -> dict[str, Any]:

@@ -163,6 +163,20 @@ class AccountShown(_Shown):
     state: CaseState | None = None
 
 
+class UsualShown(_Shown):
+    """What is usual of a metric, as its falls are judged.
+
+    Attributes:
+        week: Units of an ordinary Monday, Tuesday ... Sunday.
+        dispersion: Variance of its weeks over their mean.
+        swing: The natural swing of its four-week level, a share of 1.
+    """
+
+    week: list[float]
+    dispersion: float
+    swing: float
+
+
 class AccountPage(_Shown):
     """Everything about one account.
 
@@ -173,6 +187,10 @@ class AccountPage(_Shown):
         days: Per metric and ISO date, units a day, the last thirteen months at most.
         states: Per metric, whether its data can be judged.
         least: Per metric, the smallest drop of four weeks that would show, whole percent.
+        usual: Per metric, what is usual, as of last Sunday.
+        watch: Metrics that seem to fall, not yet so surely that it is told.
+        left_out: Per metric, an empty name for all of them, and ISO date, why a day is no ordinary
+            one and is not judged.
     """
 
     account: str
@@ -189,10 +207,13 @@ class AccountPage(_Shown):
     quarantined: bool = False
     states: dict[str, str] = Field(default_factory=dict)
     least: dict[str, int] = Field(default_factory=dict)
+    usual: dict[str, UsualShown] = Field(default_factory=dict)
+    watch: list[str] = Field(default_factory=list)
     case: CaseShown | None = None
     alerts: list[AlertShown] = Field(default_factory=list)
     timeline: list[Moment] = Field(default_factory=list)
     days: dict[str, dict[str, float]] = Field(default_factory=dict)
+    left_out: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
 class ActionAnswer(_Shown):

@@ -12,6 +12,8 @@ from services.commands.terminal import ask_kafka, fail, printable, printable_lin
 from services.settings import ServiceSettings
 
 POLL_SECONDS = 1.0
+WATCH = "watch: falling, not yet certain"
+"""Said beside the state of a metric on the watch level (detection.md §1)."""
 
 app = typer.Typer(help="Accounts as they are counted.", no_args_is_help=True)
 
@@ -111,11 +113,20 @@ def _for_people(line: dict[str, Any]) -> str:
     for metric, days in line["buckets"].items():
         newest = list(days.items())[-7:]
         shown = "  ".join(f"{day} {quantity:g}" for day, quantity in newest)
-        state = line["states"].get(metric, "not judged yet")
-        rows.append(f"  {metric:<9} {state}; {len(days)} days; newest {shown}")
+        rows.append(f"  {metric:<9} {_state(line, metric)}; {len(days)} days; newest {shown}")
     rows.append(f"  people    {len(line['people'])}")
     for one in line["episodes"]:
         rows.append(f"  episode   {one['rule']} {one['object']}: {one['state']}")
     if line["quarantine"]:
         rows.append(f"  QUARANTINED: {line['quarantine']}; run `ebbwatch accounts repair`")
     return "\n".join(rows)
+
+
+def _state(line: dict[str, Any], metric: str) -> str:
+    """Return whether a metric can be judged, and whether it is on the watch level."""
+    state: str = line["states"].get(metric, "not judged yet")
+    told = any(
+        one["object"] == metric and one["state"] in ("firing", "clearing")
+        for one in line["episodes"]
+    )
+    return f"{state}, {WATCH}" if metric in line["watch"] and not told else state

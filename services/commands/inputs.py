@@ -88,7 +88,7 @@ def lines(one: "InputState") -> list[str]:
         f"    partition {number}: holds {part.start} to {part.end}, read up to "
         f"{'nowhere yet' if part.committed is None else part.committed}"
         for number, part in sorted(one.parts.items())
-        if part.lag or part.fault
+        if part.lag or part.fault or part.expired
     ]
     return found
 

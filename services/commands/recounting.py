@@ -1,6 +1,6 @@
 """The days of an alert, counted once more from `events.v1`, as far as the log goes back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -23,6 +23,10 @@ DISTINCT: Final = {
     "seat_expansion": "people active in four weeks",
 }
 """By kind of alert, what its days count: more than was done on the day alone."""
+
+
+EARLIER: Final = "earlier"
+"""When something was used last that was not used on the days that the log still holds."""
 
 
 class Recounted(NamedTuple):
@@ -65,7 +69,10 @@ class Recounted(NamedTuple):
         )
         if not self.days:
             told = "events.v1: no day was counted once more"
-        rows = [f"  {one.name}: stored {one.stored:g}, counted {one.computed:g}" for one in wrong]
+        rows = [
+            f"  {one.name}: stored {_said(one.stored)}, counted {_said(one.computed)}"
+            for one in wrong
+        ]
         if self.gone and not self.notes:
             kept = "the log keeps events for 14 days"
             rows.append(f"  {wording.counted(self.gone, 'older day')} cannot be counted: {kept}")
@@ -108,28 +115,64 @@ def compared(record: Alert, counting: "Recount", start: int, appended: int | Non
         start: First offset of the log.
         appended: Append time of the message there, microseconds; None where there is none.
     """
-    from services.detector.calendars import to_day
-    from services.detector.compared import Line
     from services.detector.recount import first_whole_day
 
-    source = record.because["computed_from"]
-    first, known = date.fromisoformat(source["from"]), int(source["known"])
-    stored = source["counts"]
+    because = record.because
+    known = int(because["computed_from"]["known"])
     if appended is None:
         return Recounted([], known, 0, ["nothing that was known then is in the log any more"])
-    if record.kind in DISTINCT:
-        return Recounted([], known, counting.events, [f"{DISTINCT[record.kind]} are no sums"])
     whole = first_whole_day(counting, start, appended)
-    begin = max(len(stored) - known, whole - to_day(first), 0)
-    day = to_day(first)
-    counts = counting.counts(
-        record.because.get("metrics") or [record.object], day + begin, day + len(stored)
+    if record.kind in DISTINCT:
+        used = _last_used(record, counting, whole)
+        note = f"{DISTINCT[record.kind]} are no sums"
+        return Recounted(used, known, counting.events, [note])
+    days = _days(
+        because["computed_from"], because.get("metrics") or [record.object], counting, whole
     )
-    days = [
+    gone = min(known, known - len(days))
+    for one in because.get("features", ()):
+        if "computed_from" in one:
+            mine = _days(one["computed_from"], one["metrics"], counting, whole)
+            days += [line._replace(name=f"{one['feature']}, {line.name}") for line in mine]
+    return Recounted(days, gone, counting.events, [])
+
+
+def _days(
+    source: Mapping[str, Any], metrics: Sequence[str], counting: "Recount", whole: int
+) -> "list[Line]":
+    """Return the days of some lines that the log holds whole, stored and counted."""
+    from services.detector.calendars import to_day
+    from services.detector.compared import Line
+
+    first, stored = date.fromisoformat(source["from"]), source["counts"]
+    day = to_day(first)
+    begin = max(len(stored) - int(source["known"]), whole - day, 0)
+    counts = counting.counts(metrics, day + begin, day + len(stored))
+    return [
         Line((first + timedelta(days=begin + n)).isoformat(), stored[begin + n], found)
         for n, found in enumerate(counts)
     ]
-    return Recounted(days, min(known, known - len(days)), counting.events, [])
+
+
+def _last_used(record: Alert, counting: "Recount", whole: int) -> "list[Line]":
+    """Return when each core feature was used last, as far as the log holds it whole."""
+    from services.detector.calendars import to_date, to_day
+    from services.detector.compared import Line
+
+    first = to_day(date.fromisoformat(record.because["computed_from"]["from"]))
+    begin, end = max(first, whole), to_day(record.day) + 1
+    found = []
+    for one in record.because.get("core_features", ()):
+        counts = counting.counts(one["metrics"], begin, end)
+        days = [to_date(begin + n).isoformat() for n, count in enumerate(counts) if count]
+        stored = one["last_used"] or ""
+        told = stored if stored >= to_date(begin).isoformat() else EARLIER
+        found.append(Line(f"{one['feature']}, last used", told, days[-1] if days else EARLIER))
+    return found
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _counting(record: Alert, profile: Any, partitions: int) -> "Recount":

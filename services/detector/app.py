@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from services import failpoints, runtime
 from services.detector.agents import GROUP_WAITS, build, heard_of, lag_of
 from services.detector.gate import Gate, crash_only
+from services.detector.log_watch import LogWatch
 from services.detector.metrics import PartitionCollector, event_to_alert
 from services.detector.settings import DetectorSettings
 from services.detector.store import Names
@@ -28,6 +29,7 @@ from services.runtime import (
     health_router,
     serve,
 )
+from services.snapshots import all_bounds
 from services.watchdog import Watchdog
 
 GC_THRESHOLD = 200_000
@@ -82,7 +84,13 @@ def run(settings: DetectorSettings) -> NoReturn:
         dog.start()
         await serve(http, settings.host, settings.detector_port, "EBBWATCH_DETECTOR_PORT")
 
-    gate = Gate(settings, reach, {"http": serve_health, "watch": watch.run, "sizes": sizes.run})
+    log = LogWatch(ownership.owned, partial(all_bounds, settings.kafka, names.events))
+
+    async def watch_log() -> None:
+        await log.run(lambda gone: die("log", gone, ExitCode.CONFIG))
+
+    beside = {"http": serve_health, "watch": watch.run, "sizes": sizes.run, "log": watch_log}
+    gate = Gate(settings, reach, beside)
     worker = Worker(
         app,
         gate,

@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from schemas.alerts import ClearReason
+from services.detector.primitives.day import Rearms
 
 NAMESPACE = UUID("3f0e6b1a-6a35-5a0c-9d0b-6c1f5d9a7e42")
 EASE_DAYS = 7
@@ -35,8 +36,10 @@ class Policy(NamedTuple):
         expire_days: Days after which a standing condition is the new normal, or None.
         cooldown_days: Days after raising in which no other alert is raised.
         rearm_days: Evaluations running that must not fire before another alert is raised.
-        adapts: Whether after the new normal they must clear, since a condition that compares with
-            what it becomes used to ceases to fire where nothing is over.
+        rearms: What counts among these after the new normal: `calm` likewise; `cleared`, that they
+            clear. `relearned`: it is armed at once, since it is compared with the new normal then.
+        memory_days: Days after which nothing of the past that the condition compares with is
+            older than the new normal: what holds then is news. None if it compares with no past.
 
     Source: detection.md §0 (one open alert, cool-down 28 days, re-arm after 7 clear days) and §1.
     """
@@ -46,7 +49,8 @@ class Policy(NamedTuple):
     expire_days: int | None = 84
     cooldown_days: int = 28
     rearm_days: int = 7
-    adapts: bool = True
+    rearms: Rearms = "cleared"
+    memory_days: int | None = None
 
 
 class Verdict(NamedTuple):
@@ -81,8 +85,10 @@ class Episode(msgspec.Struct, omit_defaults=True):
             in which it was over.
         free: Whether the cool-down does not count (the alert was withdrawn).
         joined: Whether what holds is told as a part of an incident.
-        settled: Whether it ended as the new normal: not to hold any more is not to be over then,
-            for who stays away is found less and less unusual.
+        usual: What was usual when the alert was raised last, where its condition becomes used to
+            what holds: what has only become usual has not recovered.
+        accepted_on: Day since which what holds is the new normal; -1 if it is not. Not to hold any
+            more need not be to be over then: who stays away is found less and less unusual.
     """
 
     rule: str
@@ -98,7 +104,8 @@ class Episode(msgspec.Struct, omit_defaults=True):
     quiet: int = 0
     free: bool = False
     joined: bool = False
-    settled: bool = False
+    accepted_on: int = -1
+    usual: float | None = None
 
     @property
     def open(self) -> bool:
@@ -109,6 +116,11 @@ class Episode(msgspec.Struct, omit_defaults=True):
     def told(self) -> bool:
         """Whether people know of what holds: by its alert, an incident, or as the new normal."""
         return self.open or self.joined or (self.state == "cooling" and not self.count)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether what it was about has become the new normal, as far as anybody remembers."""
+        return self.accepted_on >= 0
 
 
 class Change(NamedTuple):
@@ -152,7 +164,8 @@ def step(
         if not found.fires:
             return None, None
         episode = begin
-    calm = found.clears if episode.settled else not found.fires
+    must_clear = episode.accepted and policy.rearms == "cleared"
+    calm = found.clears if must_clear else not found.fires
     episode.quiet = episode.quiet + 1 if calm else 0
     if episode.state == "pending":
         return _pending(episode, found, day, policy)
@@ -165,7 +178,10 @@ def _pending(
     episode: Episode, found: Verdict, day: int, policy: Policy
 ) -> tuple[Episode | None, Change | None]:
     if not found.fires:
-        return None, None
+        if episode.raised_on < 0 or day >= episode.raised_on + KEEP_DAYS:
+            return None, None
+        episode.state, episode.count = "cooling", 1
+        return episode, None
     episode.count += 1
     if episode.count < policy.dwell:
         return episode, None
@@ -176,12 +192,31 @@ def _cooling(
     episode: Episode, found: Verdict, day: int, policy: Policy
 ) -> tuple[Episode | None, Change | None]:
     # `quiet` is 0 when the condition fires now, so whether it was armed is kept in `count`.
-    if episode.quiet >= policy.rearm_days:
+    if episode.quiet >= policy.rearm_days or outlived(episode, day, policy):
         episode.count = 1
-    cooled = episode.free or day - episode.raised_on >= policy.cooldown_days
-    if found.fires and episode.count and cooled:
-        return episode, _raise(episode, found, day)
+        if policy.rearms != "relearned":
+            episode.accepted_on = -1
+    if found.fires and episode.count and _cooled(episode, day, policy):
+        episode.state, episode.count = "pending", 0
+        return _pending(episode, found, day, policy)
     return (None if over(episode, day, policy) else episode), None
+
+
+def _cooled(episode: Episode, day: int, policy: Policy) -> bool:
+    return episode.free or day - episode.raised_on >= policy.cooldown_days
+
+
+def outlived(episode: Episode, day: int, policy: Policy) -> bool:
+    """Tell whether a new normal is older than all that its condition compares with.
+
+    Args:
+        episode: Any episode.
+        day: The judged day.
+        policy: Its memory.
+    """
+    if not episode.accepted or policy.memory_days is None:
+        return False
+    return day - episode.accepted_on >= policy.memory_days
 
 
 def over(episode: Episode, day: int, policy: Policy) -> bool:
@@ -192,12 +227,12 @@ def over(episode: Episode, day: int, policy: Policy) -> bool:
         day: The judged day.
         policy: Its cool-down.
     """
-    cooled = episode.free or day - episode.raised_on >= policy.cooldown_days
     return (
         episode.state == "cooling"
         and bool(episode.count)
-        and cooled
+        and _cooled(episode, day, policy)
         and day >= episode.raised_on + KEEP_DAYS
+        and (not episode.accepted or outlived(episode, day, policy))
     )
 
 
@@ -249,7 +284,8 @@ def _raise(episode: Episode, found: Verdict, day: int) -> Change:
     episode.raised_on = day
     episode.severity = found.severity
     episode.count = episode.lower = 0
-    episode.free = episode.settled = False
+    episode.free = False
+    episode.accepted_on = -1
     return Change("raised")
 
 
@@ -257,29 +293,36 @@ def join(episode: Episode) -> None:
     """Let an incident tell what holds: until it is released, nothing of the episode is raised.
 
     Args:
-        episode: One without an open alert, changed in place.
+        episode: One without an open alert, changed in place; a cool-down that is running goes on.
     """
-    episode.state = "cooling"
-    episode.free = episode.joined = True
-    episode.settled = False
+    episode.free = episode.free or episode.state != "cooling"
+    episode.state, episode.joined = "cooling", True
+    episode.accepted_on = -1
     episode.count = episode.lower = episode.quiet = 0
 
 
-def release(episode: Episode, armed: bool, policy: Policy) -> None:
-    """Let an episode stand for itself again.
+def release(episode: Episode) -> None:
+    """Let an episode stand for itself again, so that an alert may be raised if it still holds.
 
     Args:
-        episode: One that has joined an incident, or of which its rule tells no longer; changed in
-            place.
-        armed: Whether an alert may be raised if the condition still holds; where it has become the
-            new normal, it must first have been over.
-        policy: Says when it is.
+        episode: One without an open alert; changed in place.
     """
     episode.joined = False
-    if armed:
-        episode.count = 1
-    elif policy.adapts:
-        episode.settled, episode.quiet = True, 0
+    episode.count = 1
+
+
+def accept(episode: Episode, day: int, policy: Policy) -> None:
+    """Take what holds for the new normal, of which nothing is told unless it gets worse.
+
+    Args:
+        episode: One without an open alert; changed in place.
+        day: Since when.
+        policy: Says what must happen before it is told again.
+    """
+    episode.joined = False
+    if policy.rearms != "calm":
+        episode.accepted_on, episode.quiet = day, 0
+    episode.count = int(policy.rearms == "relearned" or episode.quiet >= policy.rearm_days)
 
 
 def close(episode: Episode, reason: ClearReason, policy: Policy) -> Change:
@@ -290,11 +333,9 @@ def close(episode: Episode, reason: ClearReason, policy: Policy) -> Change:
         reason: Why it is over.
         policy: Its re-arm decides whether it is armed already.
     """
+    episode.state, episode.lower = "cooling", 0
     episode.free = reason == "withdrawn"
-    episode.settled = policy.adapts and reason == "new_normal"
-    episode.state = "cooling"
-    if episode.settled:
-        episode.quiet = 0
     episode.count = int(episode.free or episode.quiet >= policy.rearm_days)
-    episode.lower = 0
+    if reason == "new_normal":
+        accept(episode, episode.raised_on, policy)
     return Change("cleared", reason)

@@ -24,6 +24,9 @@ def computed_from(series: Series, row: int) -> dict[str, Any]:
         "masked": np.flatnonzero(series.masked[row]).tolist(),
         "swings": [_number(value) for value in series.swings[row].tolist()],
     }
+    # Whether others of the batch have a new normal must not show.
+    if series.fresh is not None and series.fresh[row] < series.known[row]:
+        told["fresh"] = int(series.fresh[row])
     return told if series.whole is None else told | {"whole": computed_from(series.whole, row)}
 
 

@@ -6,22 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from services.detector import products
+from services.detector import evidence, products
 from services.detector.facts.buckets import FEATURE
 from services.detector.families import Asked
-from services.detector.primitives import baseline, record
+from services.detector.primitives import baseline, record, regularity, worst
 from services.detector.primitives.arrays import settled
-from services.detector.primitives.baseline import LAG
-from services.detector.primitives.breadth import USED_DAYS
 from services.detector.primitives.day import Bools, Series
+from services.detector.primitives.open_days import reaches
+from services.detector.primitives.regularity import REACH_DAYS, USED_DAYS
 from services.detector.rules import CORE_FEATURES, FEATURES, RuleSet
 from services.detector.subject import Account
 from services.detector.window import COMBINED, MEANINGFUL, Row, Window, combined_rows
 
 WORST = 3
 """Features that the evidence of a fall names."""
-WORSE_RATIO = 0.85
-"""Ratio at or below which a feature has fallen (detection.md §1.6)."""
 
 _Kept = Mapping[str, tuple[str, ...]]
 
@@ -93,12 +91,19 @@ def told(row: Row, window: Window, rules: RuleSet, kind: str) -> dict[str, Any]:
         kind: Of the alert: a fall names the worst features, lost breadth those that are gone.
     """
     if rules.features and kind == "usage_drop":
-        return {"features": worst(row, window, rules)}
-    return {"lost": lost(row, window, rules)} if kind == "breadth" else {}
+        return {"features": fell_most(row, window, rules)}
+    if kind != "breadth":
+        return {}
+    found = window.series([row])
+    core = used(row, found, rules, window)
+    (reach,) = reaches(found.masked, USED_DAYS, REACH_DAYS)[:, 0]
+    return {"lost": lost(core, record.iso(found.day - int(reach) + 1)), "core_features": core}
 
 
-def worst(row: Row, window: Window, rules: RuleSet) -> list[dict[str, Any]]:
+def fell_most(row: Row, window: Window, rules: RuleSet) -> list[dict[str, Any]]:
     """Return the features of an account that fell most, beside what is usual, worst first.
+
+    Each with the days that its numbers were computed from.
 
     Args:
         row: Any row of the account.
@@ -109,41 +114,65 @@ def worst(row: Row, window: Window, rules: RuleSet) -> list[dict[str, Any]]:
     mine = rows([row.account], asked)
     if not mine:
         return []
-    places, old = baseline.learned(series(mine, asked))
+    found = replace(series(mine, asked), whole=None, memo={})
+    places, old = baseline.learned(found)
     if not len(places):
         return []
-    base = baseline.measure(old)
-    ratio = settled(base.ratio(LAG))
-    told = baseline.tellable(base) & (ratio <= WORSE_RATIO)
-    missing = np.where(told, base.expected[LAG] - base.observed[LAG], -1.0)
-    order = [int(i) for i in np.argsort(-settled(missing), kind="stable")[:WORST] if told[i]]
+    numbers = worst.fallen(old)
+    order = sorted((i for i, one in enumerate(numbers) if one), key=lambda i: _missing(numbers[i]))
     return [
         {
             "feature": mine[int(places[i])].object.removeprefix(FEATURE),
-            "observed": record.plain(base.observed[LAG, i]),
-            "expected": record.plain(base.expected[LAG, i]),
-            "ratio": record.plain(ratio[i]),
+            **numbers[i],
+            "metrics": list(mine[int(places[i])].names),
+            "computed_from": evidence.computed_from(found, int(places[i])),
         }
-        for i in order
+        for i in order[:WORST]
     ]
 
 
-def lost(row: Row, window: Window, rules: RuleSet) -> list[dict[str, Any]]:
-    """Return the core features of an account that it used before and not in the last 28 days.
+def used(row: Row, found: Series, rules: RuleSet, window: Window) -> list[dict[str, Any]]:
+    """Return the core features of an account: when each was used last, and whether it counts.
 
     Args:
         row: A row of `@core_features`.
-        window: The days.
+        found: Its days, of all features together.
         rules: They name the tracked features.
+        window: The days.
     """
-    last = window.closing.day
-    found = []
-    for feature, names in _kept(Asked(rules, window, CORE_FEATURES)).items():
-        used = _used(row, names, last - window.days + 1, last)
-        if used.any() and not used[-USED_DAYS:].any():
-            ago = int(np.argmax(used[::-1]))
-            found.append({"feature": feature, "last_used": record.iso(last - ago)})
-    return found
+    features = _kept(Asked(rules, window, CORE_FEATURES))
+    days = _used(row, features, found)
+    regular = regularity.use(days, found.masked[0], int(found.known[0]))
+    return [
+        {
+            "feature": feature,
+            "metrics": [FEATURE + name for name in names if FEATURE + name in row.names],
+            "last_used": record.iso(found.day - int(np.argmax(mine[::-1]))) if mine.any() else None,
+            "weeks_used": int(regular.weeks[place]),
+            "weeks": regular.of,
+            "counted": bool(regular.counted[place]),
+        }
+        for place, ((feature, names), mine) in enumerate(zip(features.items(), days, strict=True))
+    ]
+
+
+def lost(core: Iterable[Mapping[str, Any]], since: str) -> list[dict[str, Any]]:
+    """Return the features that count and are not in use any more.
+
+    Args:
+        core: From `used`.
+        since: The first of the 28 days in which a use counts, ISO.
+    """
+    return [
+        {"feature": one["feature"], "last_used": one["last_used"]}
+        for one in core
+        if one["counted"] and one["last_used"] < since
+    ]
+
+
+def _missing(numbers: Mapping[str, Any]) -> float:
+    """Return how much a feature is above what is usual: the least has fallen most."""
+    return float(settled(np.asarray(numbers["observed"] - numbers["expected"])))
 
 
 def _kept(asked: Asked) -> _Kept:
@@ -187,6 +216,7 @@ def _whole(some: Sequence[Row], asked: Asked, day: int | None) -> Series | None:
         known=np.where(there, found.known[at], 0),
         swings=found.swings[at],
         active=found.active[at],
+        fresh=None if found.fresh is None else found.fresh[at],
         memo={},
     )
 
@@ -198,21 +228,22 @@ def _days_known(known: Any, found: Series) -> Bools:
 
 
 def _distinct(some: Sequence[Row], found: Series, features: _Kept) -> Series:
-    """Return how many features were used in the 28 days up to each day."""
+    """Return how many features that count were used in the 28 unmasked days up to each day."""
     counts = np.zeros_like(found.counts)
-    first = found.day - found.counts.shape[1] + 1 - (USED_DAYS - 1)
     for i, row in enumerate(some):
-        for names in features.values():
-            sums = np.cumsum(_used(row, names, first, found.day), dtype=np.int64)
-            before = np.concatenate([[0], sums[:-USED_DAYS]])
-            counts[i] += sums[USED_DAYS - 1 :] > before
+        days = _used(row, features, found)
+        counts[i] = regularity.distinct(days, found.masked[i], int(found.known[i]))
     return replace(found, counts=counts, memo={})
 
 
-def _used(row: Row, names: Iterable[str], first: int, last: int) -> Bools:
-    """Return on which days an account used a feature, under any of its names."""
-    used = np.zeros(last - first + 1, dtype=np.bool_)
-    for name, line in zip(row.names, row.lines, strict=True):
-        if name.removeprefix(FEATURE) in names:
-            used |= np.array(line.span(first, last + 1), dtype=np.int64) > 0
+def _used(row: Row, features: _Kept, found: Series) -> Bools:
+    """Return on which days an account used each feature, under any of its names."""
+    width = found.counts.shape[1]
+    used = np.zeros((len(features), width), dtype=np.bool_)
+    lines = dict(zip(row.names, row.lines, strict=True))
+    for place, names in enumerate(features.values()):
+        for name in names:
+            line = lines.get(FEATURE + name)
+            if line is not None:
+                used[place] |= np.array(line.window(found.day - width + 1, found.day + 1)) > 0
     return used

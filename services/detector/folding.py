@@ -10,7 +10,7 @@ from schemas.events import (
     UsageRecorded,
 )
 from services.detector import facts
-from services.detector.calendars import HOUR_US
+from services.detector.calendars import HOUR_US, to_day
 from services.detector.closings import Closings
 from services.detector.docket import Docket
 from services.detector.facts import Moment
@@ -164,6 +164,10 @@ class Folding:
             self._closings.ensure(account.facts.profile.zone)
         elif isinstance(event, AccountMerged):
             self._merge(account, event.into, entry, at)
+        elif isinstance(event, ClosureDeclared):
+            self._pending.show_days(
+                account, to_day(event.from_), min(to_day(event.to), moment.judged)
+            )
         if type(event) in self._rules.current.woken_by and moment.time >= moment.clock - YOUNG_US:
             historic = self._ledger.record.mode == "importing"
             when = When(moment.day, moment.time, at.offset, historic, self._ledger.record.rules)

@@ -9,7 +9,6 @@ from services.detector.episode import Episode
 from services.detector.fleet import Shared
 from services.detector.ledger import Closing
 from services.detector.peers import scopes_of
-from services.detector.primitives.day import Verdicts
 from services.detector.primitives.finding import Finding
 from services.detector.raising import Applied, Because
 from services.detector.rules import RuleSet
@@ -36,13 +35,8 @@ def peers(closing: Closing, segment: str | None, kind: str) -> dict[str, Any]:
     for scope in reversed(scopes_of(segment)):
         if scope in closing.peers:
             percent, accounts = closing.peers[scope]
-            return {"peer_ratio": percent / 100, "peer_accounts": accounts}
+            return {"peer_ratio": percent / 100, "peer_accounts": accounts, "peer_scope": scope}
     return {}
-
-
-def ratio_of(verdicts: Verdicts, row: int) -> float:
-    """Return a row's ratio of 28 days, NaN where its primitive does not say."""
-    return float("nan") if verdicts.ratio is None else float(verdicts.ratio[row])
 
 
 def take(
@@ -50,7 +44,6 @@ def take(
     rules: RuleSet,
     shared: Shared | None,
     finding: Finding,
-    ratio: float,
     because: Because,
 ) -> None:
     """Take a finding into its episode, unless an incident tells it.
@@ -59,16 +52,23 @@ def take(
         applied: The rule and the account.
         rules: All rules.
         shared: The fall that many accounts share, if there is or was one.
-        finding: What the primitive says.
-        ratio: Of the account; what falls much further than the others falls by itself.
+        finding: What the primitive says; what falls much further than the others falls by itself.
         because: The evidence.
     """
     known = applied.account.episodes.get(episodes.key(applied.rule.id, finding.object))
-    if shared is not None and finding.fires and _explained(applied, rules, shared, known, ratio):
+    if (
+        shared is not None
+        and finding.fires
+        and _explained(applied, rules, shared, known, finding.ratio)
+    ):
         applied.join(finding.object, partial(_with_incident, because, shared))
         return
     if shared is not None and known is not None and known.joined:
-        episodes.release(known, shared.ended != "new_normal", applied.rule.policy)
+        if shared.ended == "new_normal":
+            # What was found today compares with what was usual before.
+            applied.accept(known, shared.raised_on)
+            return
+        episodes.release(known)
         applied.out.changed[applied.account.id] = applied.account
     applied.take(finding, because)
 

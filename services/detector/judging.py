@@ -83,7 +83,7 @@ class _Day:
 
     def judge(self) -> Judgement:
         accounts = self.batch.accounts
-        observing.observe(self.batch, self.out)
+        observing.observe(self.batch, self.out, brief=self.when.brief)
         for rule, primitive in self.rules.day_rules:
             SeriesRule(self.batch, self.when, self.out, rule, primitive).judge()
         for rule, date_primitive in self.rules.date_rules:
@@ -139,7 +139,7 @@ class _Day:
                 if known.open:
                     applied.close(known, "superseded")
                 # No day would tell when it is over; until then others would yield to it.
-                episodes.release(known, armed=True, policy=applied.rule.policy)
+                episodes.release(known)
                 self.out.changed[account.id] = account
             elif rule.primitive in EVENT and over(known, self.when.day, rule.policy):
                 # Nothing asks an event rule again when nothing happens.

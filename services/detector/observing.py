@@ -8,30 +8,38 @@ from services.detector.batch import Batch, Taken
 from services.detector.calendars import weekday
 from services.detector.peers import Scopes, standing
 from services.detector.primitives.baseline import HISTORY_DAYS, smallest_drops, states
-from services.detector.primitives.drop import weekly_swing
+from services.detector.primitives.day import Series
+from services.detector.primitives.drop import watched, weekly_swing
+from services.detector.primitives.record import habits
 from services.detector.raising import Judgement
-from services.detector.window import MEANINGFUL, Row, Window, combined_rows, outage_days
+from services.detector.subject import Account
+from services.detector.window import COUNTED, MEANINGFUL, Row, Window, combined_rows, outage_days
 
 SUNDAY = 6
 SWING_DIGITS = 9
 """Swings are kept rounded, so that they are the same whatever was computed together."""
+_NOTHING = [0] * 9
+"""What is usual where nothing is, or where it is not known yet."""
 
 
-def observe(batch: Batch, out: Judgement) -> None:
+def observe(batch: Batch, out: Judgement, *, brief: bool = False) -> None:
     """Keep the data state of every line; once a week its swing, and what it could show.
 
     Args:
         batch: The accounts; their states, swings and smallest falls change.
         out: Notes which accounts changed.
+        brief: Whether nobody is shown accounts: then what only their pages show is left out.
     """
     rows, series, window = batch.lines.every, batch.lines.arrays, batch.window
     if not rows:
         return
-    found = states(series).tolist()
-    for row, state in zip(rows, _with_outages(rows, found, window), strict=True):
+    found = _with_outages(rows, states(series).tolist(), window)
+    for row, state in zip(rows, found, strict=True):
         if row.account.states.get(row.object) != state:
             row.account.states[row.object] = state
             out.changed[row.account.id] = row.account
+    if not brief:
+        _watch(rows, found, series, out)
     if weekday(window.closing.day) == SUNDAY:
         swings = np.round(weekly_swing(series), SWING_DIGITS).tolist()
         least = smallest_drops(series).tolist()
@@ -40,6 +48,35 @@ def observe(batch: Batch, out: Judgement) -> None:
                 row.lines[0].swing(window.closing.day, swing)
                 row.account.least[row.object] = percent
                 out.changed[row.account.id] = row.account
+        if not brief:
+            _keep_usual(rows, series, out)
+
+
+def _watch(rows: Sequence[Row], found: Sequence[str], series: Series, out: Judgement) -> None:
+    """Note which lines seem to fall; of those that are frozen, or told of when they rise, none."""
+    falling = watched(series).tolist()
+    for row, state, falls in zip(rows, found, falling, strict=True):
+        account, name = row.account, row.object
+        falls = falls and state != "no_data" and name not in COUNTED
+        if falls != (name in account.watch):
+            account.watch = sorted({*account.watch, name} if falls else {*account.watch} - {name})
+            out.changed[account.id] = account
+
+
+def _keep_usual(rows: Sequence[Row], series: Series, out: Judgement) -> None:
+    """Keep what is usual of each line, for people."""
+    for row, usual in zip(rows, habits(series).tolist(), strict=True):
+        _put(row.account, row.object, usual, out)
+
+
+def _put(account: Account, name: str, usual: list[int], out: Judgement) -> None:
+    if usual == account.usual.get(name, _NOTHING):
+        return
+    if usual == _NOTHING:
+        del account.usual[name]
+    else:
+        account.usual[name] = usual
+    out.changed[account.id] = account
 
 
 def count(batch: Batch, tally: Scopes) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from services.detector.partition import Partition
 from services.detector.sending import Outgoing
@@ -13,6 +13,18 @@ DIRTY_LIMIT: Final = 20_000
 PENDING_LIMIT: Final = 32 * 1024 * 1024
 """Of messages that are not acknowledged, bytes; this and those above: design.md §5.7."""
 JUDGED_AT_ONCE: Final = 250
+
+
+class Folded(NamedTuple):
+    """The message folded last.
+
+    Attributes:
+        stamp: Its offset; -1 before the first.
+        appended: When it was appended, microseconds since 1970-01-01 UTC.
+    """
+
+    stamp: int
+    appended: int
 
 
 @dataclass(slots=True)
@@ -28,6 +40,7 @@ class Owned:
         pending: Their bytes.
         lock: One flush at a time.
         parked: Revoked, flushed, and perhaps about to come back: left alone until then.
+        seen: The message folded last when the log was looked at, or taken over.
     """
 
     partition: Partition
@@ -38,6 +51,16 @@ class Owned:
     pending: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     parked: bool = False
+    seen: Folded = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note what was folded when it was taken over."""
+        self.seen = self.folded()
+
+    def folded(self) -> Folded:
+        """Return the message folded last."""
+        record = self.partition.ledger.record
+        return Folded(record.stamp, record.appended)
 
     def judge(self) -> bool:
         """Judge some accounts, and tell whether closings are still open."""

@@ -9,6 +9,7 @@ from schemas.envelope import Entry, encode_entry
 from schemas.rejects import Reject
 from services.detector import refusals, summary
 from services.detector.ledger import Ledger
+from services.detector.left_out import LeftOut
 from services.detector.raising import Failure, Judgement
 from services.detector.refusals import Place
 from services.detector.subject import Account, keys, records
@@ -71,6 +72,11 @@ class Pending:
     def show(self, account: Account, day: int) -> None:
         """Show people the month of a day again."""
         self.months.add((account.subject, summary.month_start(day)))
+
+    def show_days(self, account: Account, first: int, last: int) -> None:
+        """Show people the months of some days again, those that they may have been shown."""
+        for day in summary.months_shown(account, first, last):
+            self.show(account, day)
 
     def forget(self, account: Account, shown_until: int) -> None:
         """Delete every record of an account, whatever waits of it.
@@ -168,7 +174,7 @@ class Pending:
         months = [(accounts[subject], first) for subject, first in sorted(self.months)]
         shown = [
             *self._gone_from_sight,
-            *summary.records(self.accounts.values(), months, stamp),
+            *summary.records(self.accounts.values(), months, stamp, LeftOut(ledger).of),
         ]
         cut = Cut(stamp, changed, shown, self.alerts, self._rejects, self._caused)
         self.accounts, self.months, self.urgent = {}, set(), False

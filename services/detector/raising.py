@@ -11,14 +11,14 @@ from services.detector import alert_record, explanation, former
 from services.detector import episode as episodes
 from services.detector.alert_record import Means
 from services.detector.calendars import to_day
-from services.detector.episode import EPISODE_LIMIT, KEEP_DAYS, Change, Episode, Verdict
+from services.detector.episode import EPISODE_LIMIT, KEEP_DAYS, Change, Episode, Policy, Verdict
 from services.detector.judgement import Failure, Judgement, When
 from services.detector.primitives import EVENT
 from services.detector.primitives.finding import Finding
 from services.detector.retiring import close_retired, forget_off
 from services.detector.rules import Rule, RuleSet, Variant, severity_index
 from services.detector.subject import Account
-from services.detector.yielding import yields
+from services.detector.yielding import overstated, yields
 
 __all__ = [
     "Applied",
@@ -51,6 +51,14 @@ class Applied:
     rule: Rule
     variant: Variant
     when: When
+
+    @property
+    def policy(self) -> Policy:
+        """The rule's policy; of a shadow nothing is learned anew, as nobody may notice it."""
+        policy = self.rule.policy
+        if self.variant.shadow and policy.rearms == "relearned":
+            return policy._replace(rearms="cleared")
+        return policy
 
     @property
     def off(self) -> bool:
@@ -114,19 +122,24 @@ class Applied:
         known = self.account.episodes.get(key)
         if known is None and not finding.fires:
             return
-        if yields(self.account, self.rule, self.variant, finding.object):
+        if yields(self.account, self.rule, self.variant, finding):
             if known is not None and known.open:
                 self.close(known, "superseded")
             if finding.fires:
                 self.out.held_back.append("yields")
             return
+        belied = overstated(self.account, self.rule, self.variant, finding)
+        if belied and known is not None and known.state == "cooling":
+            # It was kept quiet, and that is over.
+            episodes.release(known)
+            known.free = True
         if known is None and self.rule.primitive in EVENT and not self._make_room():
             self.out.held_back.append("too_many")
             return
         begin = Episode(self.rule.id, finding.object, "pending", self.when.day)
         before = None if known is None else replace(known)
         kept, change = episodes.step(
-            known, self._verdict(finding), self.when.day, self.rule.policy, begin
+            known, self._verdict(finding), self.when.day, self.policy, begin
         )
         if kept != before:
             self.out.changed[self.account.id] = self.account
@@ -139,7 +152,12 @@ class Applied:
         if change is not None:
             if change.kind == "raised":
                 kept.alert_id = self._alert_id(kept)
+                kept.usual = finding.usual
+                for first in belied:
+                    self._supersede(first)
+            # The evidence first: it is of what was usual until now.
             self._write(kept, change, self._evidence(change, because, finding.because))
+            self._relearn(kept)
 
     def join(self, object_: str, because: Because) -> None:
         """Let an incident tell what holds; an alert that is out already is superseded by it.
@@ -156,16 +174,45 @@ class Applied:
         before = replace(known)
         if known.open:
             self.close(known, "superseded", because)
+            known.free = True
         episodes.join(known)
         if known != before:
             self.out.changed[self.account.id] = self.account
         self.out.held_back.append("incident")
 
+    def forget(self, known: Episode) -> None:
+        """Forget an episode of which nothing matters any more."""
+        del self.account.episodes[episodes.key(known.rule, known.object)]
+        self.out.changed[self.account.id] = self.account
+
+    def _supersede(self, first: Episode) -> None:
+        """Close the alert of a rule that goes first: what it says is no longer so."""
+        [rule] = (one for one in self.rule.firsts if one.id == first.rule)
+        variant = rule.variant(self.account.facts.profile.segment)
+        Applied(self.out, self.account, rule, variant, self.when).close(first, "superseded")
+
     def close(self, known: Episode, reason: ClearReason, because: Because | None = None) -> None:
         """Close an open alert."""
-        change = episodes.close(known, reason, self.rule.policy)
+        change = episodes.close(known, reason, self.policy)
         self.out.changed[self.account.id] = self.account
         self._write(known, change, self._evidence(change, because, {}))
+        self._relearn(known)
+
+    def accept(self, known: Episode, day: int) -> None:
+        """Take what an incident told for the new normal.
+
+        Args:
+            known: An episode that has joined it.
+            day: Since when.
+        """
+        episodes.accept(known, day, self.policy)
+        self.out.changed[self.account.id] = self.account
+        self._relearn(known)
+
+    def _relearn(self, known: Episode) -> None:
+        """Let what is usual of a metric be learned anew from what is accepted as its new normal."""
+        if known.accepted and self.policy.rearms == "relearned":
+            self.account.facts.buckets.relearn(known.object, known.accepted_on)
 
     def _evidence(
         self, change: Change, because: Because | None, given: dict[str, Any]
@@ -205,10 +252,12 @@ class Applied:
         if because:
             woken = self.rule.primitive in EVENT
             came_before = former.history(self.account, self.rule.id, known.raised_on, woken)
-            because = because | {"history": came_before}
+            named = {"primitive": self.rule.primitive.name, "history": came_before}
+            because = because | named
             told |= because
-            told["headline"] = explanation.headline(kind, known.object, because)
-            told["text"] = explanation.explain(kind, known.object, because)
+            ended = change.reason or ""
+            told["headline"] = explanation.headline(kind, known.object, because, ended)
+            told["text"] = explanation.explain(kind, known.object, because, ended)
         model = self.rule.model
         means = Means(kind, model.category, model.churn_kind, self.variant.shadow)
         about = alert_record.about(self.account, self.when.stamp)

@@ -12,11 +12,11 @@ import numpy as np
 
 from schemas.alerts import SEVERITIES, Alert, AlertCleared, AlertEased, AlertRaised
 from schemas.envelope import account
-from services.detector import fleet, rebuilt
+from services.detector import featured, fleet, rebuilt
 from services.detector.calendars import to_day
 from services.detector.compared import Compared, Line, compared, same
 from services.detector.episode import KEEP_DAYS, alert_id
-from services.detector.primitives import DAY, EVENT
+from services.detector.primitives import DAY, EVENT, worst
 from services.detector.primitives.day import SWING_WEEKS, DayPrimitive, Series
 from services.detector.primitives.finding import Finding
 from services.detector.retold import BESIDE, retold
@@ -26,15 +26,19 @@ ORDINALS: Final = 100
 """Alerts of one object that are raised on one day; more come from nobody."""
 
 _PEERS: Final = "what all customers' summaries said: it can only be read"
+_OLDER: Final = "of before the days of each feature were kept"
 _READ: Final[Mapping[str, str]] = {
     "metrics": "which lines of the account were added up, as its flags were then",
     "history.last_alert": "which alert came before: record or alert log has forgotten it",
     "history.false_alarm_votes": "what people had said by then: it can only be read",
     "peer_ratio": _PEERS,
     "peer_accounts": _PEERS,
+    "peer_scope": _PEERS,
+    "usual_when_raised": "what was usual on the day on which it was raised: see that record",
     "incident": "the alert that tells the fall of many: see its own record",
-    "features": "which features fell most, as the account's days of each were then",
-    "lost": "which features are gone, as the account's days of each were then",
+    "features": f"which features fell most: {_OLDER}",
+    "lost": f"which features are gone: {_OLDER}",
+    "core_features": "how regularly each is used; when last, the events tell while the log lasts",
 }
 """What stands in a record that nothing stored with it gives once more, and what it is."""
 
@@ -83,11 +87,14 @@ def recompute(
         Line("kind", record.kind, rule.kind(variants[0])),
         *_identity(record, raised_on),
     ]
+    if "primitive" in because:
+        lines.append(Line("primitive", because["primitive"], rule.primitive.name))
     if rule.primitive in DAY:
         found, more = _judged(record, rule.primitive, variants[0])
     else:
         found, more = rebuilt.judged(record, rule.primitive, variants[0].params)
-    numbers = compared(because, {} if found is None else found.because)
+    computed = {} if found is None else found.because | _features(because, record.day)
+    numbers = compared(because | _bare(because), computed)
     lines += numbers.lines
     if found is not None:
         lines += _verdict(record, variants, found)
@@ -141,7 +148,7 @@ def series_of(computed_from: Mapping[str, Any], day: int) -> Series:
     swings = np.full((1, SWING_WEEKS), np.nan)
     kept = [np.nan if one is None else one for one in computed_from["swings"]]
     swings[0, : len(kept)] = kept
-    whole = computed_from.get("whole")
+    whole, fresh = computed_from.get("whole"), computed_from.get("fresh")
     return Series(
         day=day,
         counts=counts,
@@ -150,6 +157,7 @@ def series_of(computed_from: Mapping[str, Any], day: int) -> Series:
         swings=swings,
         active=np.array([computed_from["active"]], dtype=np.int64),
         whole=None if whole is None else series_of(whole, day),
+        fresh=None if fresh is None else np.array([fresh], dtype=np.int64),
     )
 
 
@@ -191,10 +199,42 @@ def _judged(
         return None, [f"its evidence cannot be read: {type(error).__name__}: {error}"]
     verdicts = primitive.judge(series, variant.params)
     fires, clears = bool(verdicts.fires[0]), bool(verdicts.clears[0])
+    then = record.because.get("usual_when_raised")
+    if then is not None and verdicts.over is not None:
+        # An open alert is over beside what was usual then, not beside what has become so.
+        clears = verdicts.over(0, then) and not fires
     if not verdicts.told[0]:
         fires = clears = False
     severity = SEVERITIES[int(verdicts.severity[0])]
     return Finding(record.object, fires, clears, severity, verdicts.because(0)), []
+
+
+def _features(because: Mapping[str, Any], day: date) -> dict[str, Any]:
+    """Return what is said of single features, from the days that are stored with each."""
+    told: dict[str, Any] = {}
+    worst_ones = because.get("features", ())
+    if worst_ones and all("computed_from" in one for one in worst_ones):
+        told["features"] = [_fell(one, to_day(day)) for one in worst_ones]
+    if "core_features" in because and "used_since" in because:
+        told["lost"] = featured.lost(because["core_features"], because["used_since"])
+    return told
+
+
+def _fell(one: Mapping[str, Any], day: int) -> dict[str, Any]:
+    """Return a feature with its numbers computed once more."""
+    (numbers,) = worst.fallen(series_of(one["computed_from"], day))
+    return {"feature": one["feature"]} | {name: numbers.get(name) for name in _NUMBERS}
+
+
+def _bare(because: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the features of a record with their names and numbers alone, as they are compared."""
+    if "features" not in because:
+        return {}
+    told = ("feature", *_NUMBERS)
+    return {"features": [{name: one.get(name) for name in told} for one in because["features"]]}
+
+
+_NUMBERS: Final = ("observed", "expected", "ratio")
 
 
 def _verdict(record: Alert, variants: Sequence[Variant], found: Finding) -> Iterator[Line]:

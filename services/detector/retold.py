@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from schemas.alerts import Alert
+from schemas.alerts import Alert, AlertCleared
 from services.detector import explanation
 from services.detector.compared import Line
 
-WORDS: Final[Mapping[str, Callable[[str, str, Mapping[str, Any]], str]]] = {
+WORDS: Final[Mapping[str, Callable[[str, str, Mapping[str, Any], str | None], str]]] = {
     "headline": explanation.headline,
     "text": explanation.explain,
 }
@@ -43,17 +43,20 @@ def retold(record: Alert) -> Retold:
         record: Any record with evidence.
     """
     evidence = {key: value for key, value in record.because.items() if key not in BESIDE}
+    ended = record.reason if isinstance(record, AlertCleared) else ""
     found = Retold([], [])
     for name, teller in WORDS.items():
         if name not in record.because:
             continue
         stored = str(record.because[name])
         try:
-            computed = teller(record.kind, record.object, evidence)
+            told = [teller(record.kind, record.object, evidence, one) for one in (ended, None)]
         except _UNTOLD as error:
             why = f"{type(error).__name__}: {error}"
             found.notes.append(f"{name}: the evidence cannot be put into words: {why}")
             continue
+        # Earlier versions put the end of an alert into words by its numbers alone.
+        computed = stored if stored in told else told[0]
         if stored != computed and _figures(stored) == _figures(computed):
             found.notes.append(f"{name}: this version says the same numbers in other words")
         else:

@@ -313,7 +313,7 @@ def _rule(i: int, model: RuleModel, overrides: list[OverrideModel]) -> Rule:
         if override.segment is not None:
             before = segments.get(override.segment, default)
             segments[override.segment] = _overridden(primitive, before, override, k)
-    return Rule(model, primitive, _policy(model, primitive), default, segments)
+    return Rule(model, primitive, _policy(model, primitive, default.params), default, segments)
 
 
 def _params(primitive: Primitive, raw: dict[str, Any], at: tuple[str | int, ...]) -> Params:
@@ -330,14 +330,16 @@ def _overridden(primitive: Primitive, before: Variant, change: OverrideModel, k:
     )
 
 
-def _policy(model: RuleModel, primitive: Primitive) -> Policy:
+def _policy(model: RuleModel, primitive: Primitive, params: Params) -> Policy:
     policy = Policy()
     if primitive in EVENT:
         policy = _EVENT_POLICY
     elif primitive in DATE:
         policy = _DATE_POLICY
     else:
-        policy = policy._replace(adapts=cast(type[DayPrimitive], primitive).adapts)
+        daily = cast(type[DayPrimitive], primitive)
+        memory = daily.history_days(params) if daily.adapts else None
+        policy = policy._replace(rearms=daily.rearms, memory_days=memory)
     changes = {
         name: value
         for name in ("dwell", "clear_days", "cooldown_days")

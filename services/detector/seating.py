@@ -11,6 +11,7 @@ from services.detector.facts.buckets import PEOPLE
 from services.detector.facts.people import SEEN_DAYS, seen_from
 from services.detector.families import Asked
 from services.detector.primitives.day import Bools, Floats, Ints, Series
+from services.detector.primitives.open_days import reaches
 from services.detector.primitives.ratio import ACTIVE_DAYS, MEAN_DAYS, REACH_DAYS
 from services.detector.subject import Account
 from services.detector.window import Row
@@ -110,14 +111,8 @@ def _days_left(row: Row, day: int) -> int:
 
 def _windows(masked: Bools) -> list[Bits]:
     """Return per lag the days of its window, as bits, (accounts,): 28 unmasked days and between."""
-    width = min(SEEN_DAYS, masked.shape[1])
-    so_far = np.zeros((len(masked), width + 1), dtype=np.int64)
-    np.cumsum(~masked[:, ::-1][:, :width], axis=1, out=so_far[:, 1:])
-    found = []
-    for lag in range(MEAN_DAYS):
-        enough = so_far >= so_far[:, lag : lag + 1] + ACTIVE_DAYS
-        end = np.where(enough.any(axis=1), enough.argmax(axis=1), lag + REACH_DAYS)
-        end = np.minimum(end, lag + REACH_DAYS).astype(np.uint64)
-        one = np.uint64(1)
-        found.append(((one << end) - one) & ~((one << np.uint64(lag)) - one))
-    return found
+    ends = reaches(masked[:, -SEEN_DAYS:], ACTIVE_DAYS, REACH_DAYS).astype(np.uint64)
+    one = np.uint64(1)
+    return [
+        ((one << ends[:, lag]) - one) & ~((one << np.uint64(lag)) - one) for lag in range(MEAN_DAYS)
+    ]

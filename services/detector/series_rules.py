@@ -16,6 +16,7 @@ from services.detector.calendars import to_day
 from services.detector.episode import Episode
 from services.detector.facts.buckets import CORRECTION_DAYS
 from services.detector.observing import is_frozen
+from services.detector.primitives import record
 from services.detector.primitives.arrays import pick
 from services.detector.primitives.day import Bools, DayPrimitive, Series, Verdicts
 from services.detector.primitives.finding import Finding
@@ -83,18 +84,18 @@ class SeriesRule:
         for i in self._places(rows, verdicts.fires):
             row = rows[i]
             known = row.account.episodes.get(episodes.key(self.rule.id, row.object))
-            if (known is None and not fires[i]) or is_frozen(row):
+            if (known is None and not fires[i]) or is_frozen(row) or _is_stale(row, series, i):
                 continue
             applied = self._applied(variant, row.account)
             if told[i]:
-                because = self._because(variant, row, series, verdicts, i)
-                finding = _finding(row, verdicts, i)
-                ratio = joining.ratio_of(verdicts, i)
+                then = known.usual if known is not None and known.open else None
+                because = self._because(variant, row, series, verdicts, i, then)
+                finding = _finding(row, verdicts, i, then)
                 applied.contain(
-                    row.object, partial(self._row, applied, row, known, finding, because, ratio)
+                    row.object, partial(self._row, applied, row, known, finding, because)
                 )
             elif known is not None and not masked[i]:
-                applied.contain(row.object, partial(self._expire, applied, known))
+                applied.contain(row.object, partial(self._untold, applied, known))
 
     def _places(self, rows: Sequence[Row], fires: Bools) -> Sequence[int]:
         """Return the rows that fire, and those of accounts that have an episode of the rule."""
@@ -105,10 +106,13 @@ class SeriesRule:
         fired = fires.tolist()
         return [i for i, row in enumerate(rows) if fired[i] or row.account.id in with_episode]
 
-    def _expire(self, applied: Applied, known: Episode) -> None:
-        """Let time pass for an alert of which nothing can be told any more: no day would end it."""
-        if episodes.expires(known, self.when.day, self.rule.policy):
+    def _untold(self, applied: Applied, known: Episode) -> None:
+        """Let time pass where nothing can be told any more: no day would end it."""
+        day, policy = self.when.day, self.rule.policy
+        if episodes.expires(known, day, policy):
             applied.close(known, "new_normal")
+        elif known.state == "pending" or episodes.outlived(known, day, policy):
+            applied.forget(known)
 
     def _row(
         self,
@@ -117,17 +121,12 @@ class SeriesRule:
         known: Episode | None,
         finding: Finding,
         because: Because,
-        ratio: float,
     ) -> None:
         if known is not None and self._withdrawn(applied.variant, row, known):
             applied.close(known, "withdrawn", because)
             return
-        waits = known is not None and known.state == "cooling" and not known.free
         shared = self.batch.window.closing.shared
-        joining.take(applied, self.batch.rules, shared, finding, ratio, because)
-        if known is not None and known.joined and waits:
-            # An incident ends no cool-down that was running when it came.
-            known.free = False
+        joining.take(applied, self.batch.rules, shared, finding, because)
 
     def _withdrawn(self, variant: Variant, row: Row, known: Episode) -> bool:
         """Tell whether data that came after the raising day was judged take it back."""
@@ -147,7 +146,13 @@ class SeriesRule:
         return bool(again.told[0]) and not bool(again.fires[0])
 
     def _because(
-        self, variant: Variant, row: Row, series: Series, verdicts: Verdicts, i: int
+        self,
+        variant: Variant,
+        row: Row,
+        series: Series,
+        verdicts: Verdicts,
+        i: int,
+        then: float | None,
     ) -> Because:
         """Return the evidence of a row: the record, and all that it was computed from."""
         kind, window = self.primitive.kind(variant.params), self.batch.window
@@ -158,11 +163,13 @@ class SeriesRule:
                 {"date": day, "reason": window.reason(row, to_day(date.fromisoformat(day)))}
                 for day in found.get("masked_days", ())
             ]
-            beside = {
+            beside: dict[str, Any] = {
                 "metrics": list(row.names),
                 "masked_days": masked,
                 "computed_from": evidence.computed_from(series, i),
             }
+            if then is not None:
+                beside["usual_when_raised"] = then
             peers = joining.peers(window.closing, row.account.facts.profile.segment, kind)
             return found | peers | featured.told(row, window, self.batch.rules, kind) | beside
 
@@ -172,6 +179,19 @@ class SeriesRule:
         return Applied(self.out, account, self.rule, variant, self.when)
 
 
-def _finding(row: Row, verdicts: Verdicts, i: int) -> Finding:
+def _is_stale(row: Row, series: Series, i: int) -> bool:
+    """Tell whether another rule has just accepted a new normal: what was usual is so no longer."""
+    fresh = row.lines[0].fresh if len(row.lines) == 1 else 0
+    days = series.known if series.fresh is None else series.fresh
+    return bool(fresh and days[i] > max(series.day - fresh + 1, 0))
+
+
+def _finding(row: Row, verdicts: Verdicts, i: int, then: float | None) -> Finding:
+    """Return what was said of a row; an open alert is over beside what was usual then."""
     severity = SEVERITIES[int(verdicts.severity[i])]
-    return Finding(row.object, bool(verdicts.fires[i]), bool(verdicts.clears[i]), severity, {})
+    fires, clears = bool(verdicts.fires[i]), bool(verdicts.clears[i])
+    if then is not None and verdicts.over is not None:
+        clears = verdicts.over(i, then) and not fires
+    ratio = float("nan") if verdicts.ratio is None else float(verdicts.ratio[i])
+    usual = None if verdicts.usual is None else record.plain(verdicts.usual[i])
+    return Finding(row.object, fires, clears, severity, {}, ratio, usual)

@@ -48,6 +48,10 @@ def shown(account: Account, partition: int, stamp: int, judged: int = -1) -> dic
         },
         "states": dict(sorted(account.states.items())),
         "least": dict(sorted(account.least.items())),
+        "usual": {
+            name: [_units(one) for one in usual] for name, usual in sorted(account.usual.items())
+        },
+        "watch": account.watch,
         "episodes": [
             msgspec.to_builtins(one) | {"rule": one.rule, "object": one.object}
             for _, one in sorted(account.episodes.items())

@@ -68,6 +68,9 @@ class Account:
         states: Per metric, whether its data can be judged.
         least: Per metric, the smallest drop that would show, whole percent, as of last Sunday; 0
             where nothing can be said.
+        usual: Per metric, thousandths: what is usual on a Monday ... Sunday, the dispersion, the
+            drift, as of last Sunday; kept for people, as the next.
+        watch: Metrics that seem to fall, not yet so surely that it is told; in order.
         last_hour: Hour of the newest event, since 1970-01-01 UTC.
         quarantine: Set while a bug holds it back.
         owed: Entries that were held, and that a repair has not sent again yet.
@@ -92,6 +95,8 @@ class Account:
     erased: int = 0
     raised: dict[str, list[int]] = field(default_factory=dict)
     least: dict[str, int] = field(default_factory=dict)
+    usual: dict[str, list[int]] = field(default_factory=dict)
+    watch: list[str] = field(default_factory=list)
     shown: int = 0
 
     def settle_debt(self, offset: int, place: int) -> None:
@@ -121,6 +126,7 @@ class LineRecord(msgspec.Struct, omit_defaults=True, array_like=True):
     revised_after: int
     active: int = 0
     sources: tuple[str, ...] = ()
+    fresh: int = 0
 
 
 class HotRecord(msgspec.Struct, omit_defaults=True):
@@ -143,6 +149,8 @@ class HotRecord(msgspec.Struct, omit_defaults=True):
     erased: int = 0
     raised: dict[str, list[int]] = msgspec.field(default_factory=dict)
     least: dict[str, int] = msgspec.field(default_factory=dict)
+    usual: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    watch: list[str] = msgspec.field(default_factory=list)
 
 
 _PARTS = frozenset({"hot", "cold", "people"})
@@ -249,6 +257,8 @@ def restore(subject: str, parts: Mapping[tuple[str, int], bytes]) -> Account:
         erased=hot.erased,
         raised=hot.raised,
         least=hot.least,
+        usual=hot.usual,
+        watch=hot.watch,
     )
 
 
@@ -305,6 +315,8 @@ def _hot(account: Account) -> HotRecord:
         erased=account.erased,
         raised=account.raised,
         least=account.least,
+        usual=account.usual,
+        watch=account.watch,
     )
 
 
@@ -320,6 +332,7 @@ def _line_record(line: Line, hot_from: int) -> LineRecord:
         revised_after=line.revised_after,
         active=line.active,
         sources=line.sources,
+        fresh=line.fresh,
     )
 
 
@@ -355,6 +368,7 @@ def _buckets(subject: str, hot: HotRecord, parts: Mapping[tuple[str, int], bytes
         line.revised_after = record.revised_after
         line.active = record.active
         line.sources = record.sources
+        line.fresh = record.fresh
     return buckets
 
 

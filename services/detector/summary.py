@@ -1,16 +1,19 @@
 """What people are shown of an account: its summary, and its daily series by month. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 
 import msgspec
 
-from schemas.accounts import AccountDays, AccountSummary, days_key
+from schemas.accounts import AccountDays, AccountSummary, LeftOut, Usual, days_key
 from services.detector.calendars import HOUR_US, instant, to_date, to_day
 from services.detector.subject import Account
 
 STATES_SIZE = 400
 """Characters of metrics and states that a summary carries, so that it stays within 1 kB."""
+
+SUMMARY_SIZE = 1_000
+"""Bytes of a summary that leave no room for more of what is usual (design.md §3: 1 kB)."""
 
 LEAST_SIZE = 3
 """Characters of a smallest drop, beside its metric."""
@@ -23,7 +26,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def records(
-    changed: Iterable[Account], months: Iterable[tuple[Account, int]], stamp: int
+    changed: Iterable[Account],
+    months: Iterable[tuple[Account, int]],
+    stamp: int,
+    left_out: Callable[[Account, int], LeftOut] = lambda *_: {},
 ) -> list[tuple[str, bytes]]:
     """Return the records of `accounts.v1` that a flush writes.
 
@@ -31,6 +37,7 @@ def records(
         changed: Accounts that changed; those that show what they showed before write nothing.
         months: Accounts and the first days of months that changed.
         stamp: Offset up to which everything is folded.
+        left_out: Tells which days of an account's month are left out.
 
     Returns:
         Keys and values.
@@ -43,7 +50,7 @@ def records(
             account.shown = seen
             written.append((account.id, _encode(shown)))
     for account, first in months:
-        days = month(account, to_date(first))
+        days = month(account, to_date(first), left_out(account, first))
         written.append((days_key(account.id, days.month), _encode(days)))
     return written
 
@@ -72,6 +79,27 @@ def of(account: Account, stamp: int) -> AccountSummary:
         account: The account.
         stamp: Offset up to which it is folded.
     """
+    shown = _without_usual(account, stamp)
+    if not account.usual:
+        return shown
+    usual: dict[str, Usual] = {}
+    room = SUMMARY_SIZE - len(_encode(shown))
+    for name in shown.states:
+        if name in account.usual:
+            one = _usual(account.usual[name])
+            room -= len(_encode({name: one}))
+            if room < 0:
+                break
+            usual[name] = one
+    return msgspec.structs.replace(shown, usual=usual)
+
+
+def _usual(thousandths: list[int]) -> Usual:
+    *week, dispersion, swing = [n / 1000 if n % 1000 else n // 1000 for n in thousandths]
+    return Usual(week, dispersion, swing)
+
+
+def _without_usual(account: Account, stamp: int) -> AccountSummary:
     profile = account.facts.profile
     return AccountSummary(
         account=account.id,
@@ -88,6 +116,7 @@ def of(account: Account, stamp: int) -> AccountSummary:
         last_event_at=instant(account.last_hour * HOUR_US) if account.last_hour else None,
         states=(states := _shown_states(account)),
         least={name: known for name in states if (known := account.least.get(name))},
+        watch=[name for name in account.watch if name in states],
         open_alerts=sum(one.open for one in account.episodes.values()),
         quarantined=account.quarantine is not None,
     )
@@ -111,12 +140,13 @@ def month_start(day: int) -> int:
     return day - to_date(day).day + 1
 
 
-def month(account: Account, first: date) -> AccountDays:
+def month(account: Account, first: date, left_out: LeftOut | None = None) -> AccountDays:
     """Return an account's daily series of a month.
 
     Args:
         account: The account.
         first: The first day of the month.
+        left_out: Its days that are left out.
     """
     begin = to_day(first)
     days = range(begin, month_start(begin + 31))
@@ -128,12 +158,28 @@ def month(account: Account, first: date) -> AccountDays:
             for name, line in sorted(account.facts.buckets.lines.items())
             if line.first < days.stop and line.end > begin
         },
+        left_out=left_out or {},
     )
 
 
 def ends_month(day: int) -> bool:
     """Tell whether a day is the last one of its month."""
     return to_date(day + 1).day == 1
+
+
+def months_shown(account: Account, first: int, last: int) -> Iterator[int]:
+    """Yield a day of each month of some days that people may have been shown with values.
+
+    Args:
+        account: The account.
+        first: The first of these days.
+        last: The last one.
+    """
+    lines = account.facts.buckets.lines.values()
+    first = max(first, min((line.first for line in lines), default=last + 1))
+    while first <= last:
+        yield first
+        first = month_start(month_start(first) + 31)
 
 
 def shows(account: Account, day: int, historic: bool) -> bool:

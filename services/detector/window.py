@@ -11,7 +11,7 @@ import numpy as np
 from services.detector import calendars
 from services.detector.facts.buckets import SWING_WEEKS, TICKETS, TICKETS_HIGH, Line
 from services.detector.ledger import Closing
-from services.detector.primitives.day import Bools, Series
+from services.detector.primitives.day import Bools, Ints, Series
 from services.detector.rules import RuleSet
 from services.detector.subject import Account
 
@@ -23,6 +23,10 @@ MEANINGFUL = "@meaningful"
 
 COUNTED = (TICKETS, TICKETS_HIGH)
 """Lines of which a day without anything is an ordinary day, for one account and for everybody."""
+
+CLOSURE, CLOSURE_FOR_ALL = "closure", "closure for everybody"
+NO_DATA = "no data from its source"
+"""Why a day is left out that is an ordinary one by the calendar."""
 
 RARE_OUTAGE_DAYS = 7
 """Days running without a ticket of anybody that are an outage of their source: in a small company
@@ -111,16 +115,17 @@ class Window:
             np.array(known, dtype=np.int64),
             np.ascontiguousarray(swings[:, ::-1]),
             np.array(active, dtype=np.int64),
+            fresh=_fresh(rows, known, last),
         )
 
     def reason(self, row: Row, day: int) -> str:
         """Return why a day is masked for a row."""
         profile = row.account.facts.profile
         if any(first <= day <= last for first, last in profile.closures):
-            return "closure"
+            return CLOSURE
         if day in self.closing.closures:
-            return "closure for everybody"
-        return calendars.reason(profile.country, day) or "no data from its source"
+            return CLOSURE_FOR_ALL
+        return calendars.reason(profile.country, day) or NO_DATA
 
     def dark(self, line: Line, day: int, least: int = 1) -> bool:
         """Tell whether a day lies in outages of all of a line's sources.
@@ -197,6 +202,16 @@ def _began(row: Row) -> int:
     if known.profile.started_on is not None:
         first = min(first, calendars.to_day(known.profile.started_on))
     return min(first, *(line.start for line in known.buckets.lines.values()))
+
+
+def _fresh(rows: Sequence[Row], known: Sequence[int], last: int) -> Ints | None:
+    """Return how many days of rows say what is usual now; None where all that are known do."""
+    if not any(row.lines[0].fresh for row in rows):
+        return None
+    # Several metrics as one have no level of their own.
+    since = [row.lines[0].fresh if len(row.lines) == 1 else 0 for row in rows]
+    days = [min(n, max(last - day + 1, 0)) for n, day in zip(known, since, strict=True)]
+    return np.array(days, dtype=np.int64)
 
 
 def _set_spans(masked: Bools, spans: Iterable[tuple[int, int]], last: int) -> None:

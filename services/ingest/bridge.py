@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from schemas.config import Input
 from services import failpoints
@@ -169,7 +169,8 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
             bootstrap_servers=self._kafka,
             group_id=self._group,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            # What expired unread must not be skipped without a word.
+            auto_offset_reset="none",
             isolation_level="read_committed",
             max_partition_fetch_bytes=4 * 1024 * 1024,
             fetch_max_bytes=32 * 1024 * 1024,
@@ -242,6 +243,15 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
                 raise
             self._changed.set()
             return {}
+        except NoOffsetForPartitionError:
+            # Of a partition that is assigned and not taken yet; its position is set then.
+            return {}
+        except OffsetOutOfRangeError as error:
+            # First what is in flight: what was read of a partition tells whether anything is lost.
+            await self._land()
+            if not await self._inputs.go_on(consumer, error.args[0]):
+                self._changed.set()
+            return {}
         return polled
 
     async def _settle(self) -> None:
@@ -272,7 +282,8 @@ class Bridge(ConsumerRebalanceListener):  # type: ignore[misc]
             self._flight = asyncio.create_task(self._publish(consumer, forwarded, ahead, epoch))
         if not departed:
             await self._land()
-        await self._inputs.measure(consumer, polled)
+        if passed := await self._inputs.measure(consumer, polled):
+            await self._publish(consumer, Forwarded(), passed, epoch)
 
     def _ahead(
         self, consumer: Any, last: Mapping[TopicPartition, Any]

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
 
 from schemas.config import Input
+from services.ingest.expiry import Expiry
 from services.ingest.formats import FORMATS
 from services.ingest.forwarding import Source
 from services.ingest.markers import Marked
-from services.ingest.metrics import Metrics
+from services.ingest.metrics import Lags, Metrics
 from services.runtime import Health, get_logger
 from services.topic_ids import UNKNOWN
 
@@ -26,7 +28,7 @@ class Inputs:
 
     Args:
         health: Shows each input as `input:<name>`; a faulty one leaves the service ready.
-        metrics: Shows the lag.
+        metrics: Shows the lag, and what expired unread.
         group: Consumer group, for the metric.
         marked: Returns the partitions that were ever read.
     """
@@ -40,7 +42,6 @@ class Inputs:
     ) -> None:
         self._health = health
         self._metrics = metrics
-        self._group = group
         self._marked = marked
         self._configured: Mapping[str, Input] = {}
         self._sources: Mapping[str, Source] = {}
@@ -48,10 +49,11 @@ class Inputs:
         self._ids: dict[str, str] = {}
         self._shown: dict[str, str | None] = {}
         self._hindrance = ""
-        self._measured: dict[TopicPartition, str] = {}
+        self._lags = Lags(metrics, group)
         self._next: dict[TopicPartition, int] = {}
         self._until: dict[TopicPartition, int] = {}
-        self._committed: set[TopicPartition] = set()
+        self._kept: dict[TopicPartition, int] = {}
+        self._expiry = Expiry(metrics)
 
     def configure(self, inputs: Mapping[str, Input], sources: Mapping[str, Source]) -> None:
         """Take the inputs of a rule set; an unchanged one keeps its fault.
@@ -120,7 +122,7 @@ class Inputs:
         return self._faults[name]
 
     def _read(self, topic: str) -> bool:
-        known = self._committed | self._next.keys()
+        known = self._kept.keys() | self._next.keys()
         return bool(self._marked().get(topic)) or any(part.topic == topic for part in known)
 
     def _show(self, name: str, fault: str | None) -> None:
@@ -142,7 +144,7 @@ class Inputs:
         """Note from where each new partition is read, and whether that can be.
 
         Args:
-            consumer: Its owner.
+            consumer: Its owner, which begins nowhere by itself but where Kafka keeps an offset.
             assigned: The new partitions.
         """
         if not assigned:
@@ -151,30 +153,59 @@ class Inputs:
         ends = await consumer.end_offsets(assigned)
         for partition in assigned:
             committed = await consumer.committed(partition)
-            self._begin(partition, committed, starts[partition], ends[partition])
+            if self._begin(partition, committed, starts[partition], ends[partition]):
+                consumer.seek(partition, starts[partition])
 
     def _begin(
         self, partition: TopicPartition, committed: int | None, start: int, end: int
-    ) -> None:
+    ) -> bool:
+        """Tell whether a partition is to be read from its oldest record on."""
+        self._expiry.begin(self._name(partition), partition)
         if committed is None:
             if partition.partition in self._marked().get(partition.topic, ()):
                 self._doubt(partition, "was read before, and Kafka has forgotten up to where")
-            return
-        self._next[partition] = committed
-        self._committed.add(partition)
+                return False
+            return True
+        self._kept[partition] = committed
         if committed > end:
+            self._next[partition] = committed
             self._doubt(partition, f"ends at {end}, and was read up to {committed}")
-        elif committed < start:
-            # The records are gone; to wait would not bring them back.
-            lost = start - committed
-            _log.error("records expired unread", partition=str(partition), records=lost)
-            self._next[partition] = start
+            return False
+        return self._overtaken(partition, committed, start)
+
+    def _overtaken(self, partition: TopicPartition, wanted: int, start: int) -> bool:
+        """Tell whether what is wanted next is gone: to wait would not bring it back."""
+        self._next[partition] = max(wanted, start)
+        return self._expiry.note(partition, wanted, start)
+
+    async def go_on(self, consumer: Any, refused: Mapping[TopicPartition, int]) -> bool:
+        """Go on at the oldest record left where Kafka no longer has what is wanted next.
+
+        Args:
+            consumer: The owner of the partitions.
+            refused: Offsets that Kafka refused to read from, at least one.
+
+        Returns:
+            False if a partition ends before what is wanted: whoever takes it anew sees why.
+        """
+        starts = await consumer.beginning_offsets(refused)
+        ends = await consumer.end_offsets(refused)
+        for partition, wanted in refused.items():
+            if await _position(consumer, partition) != wanted:
+                # The client repeats an error whose cause is mended, or another owns it.
+                continue
+            if wanted > ends[partition]:
+                return False
+            # Of what was never read nothing is lost: it begins where it begins.
+            if partition not in self._next or self._overtaken(partition, wanted, starts[partition]):
+                consumer.seek(partition, starts[partition])
+        return True
 
     def unmarked(self) -> dict[str, dict[int, str]]:
         """Return partitions with a committed offset whose mark is missing, or has no id yet."""
         marked = self._marked()
         found: dict[str, dict[int, str]] = {}
-        for topic, number in self._committed:
+        for topic, number in self._kept:
             id = self._ids.get(self._name(TopicPartition(topic, number)), UNKNOWN)
             mark = marked.get(topic, {}).get(number)
             if mark is None or (mark == UNKNOWN != id):
@@ -272,25 +303,20 @@ class Inputs:
             self._next[partition] = offset
             self._until[partition] = max(time, self._until.get(partition, 0))
 
-    def committed(self, ahead: Iterable[TopicPartition]) -> None:
-        """Note that Kafka keeps the offsets of partitions, so that they may be marked."""
-        self._committed.update(ahead)
+    def committed(self, ahead: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Note that Kafka keeps what was `forwarded`, so that partitions may be marked."""
+        for partition, (offset, _) in ahead.items():
+            self._kept[partition] = offset
+            self._expiry.tell(self._name(partition), partition, offset)
 
     def release(self, revoked: Iterable[TopicPartition]) -> None:
         """Forget partitions; all of them if none is named."""
-        every = self._next.keys() | self._until.keys() | self._measured.keys()
+        every = self._next.keys() | self._until.keys() | self._lags.shown()
         for partition in tuple(revoked) or tuple(every):
-            self._committed.discard(partition)
+            self._kept.pop(partition, None)
             self._next.pop(partition, None)
             self._until.pop(partition, None)
-            self._forget_lag(partition)
-
-    def _forget_lag(self, partition: TopicPartition) -> None:
-        """Show a partition no more: a lag that nobody measures would stand for ever."""
-        name = self._measured.pop(partition, None)
-        if name is not None:
-            self._metrics.lag.remove(self._group, partition.topic, partition.partition)
-            self._metrics.input_lag.remove(name, partition.partition)
+            self._lags.forget(partition)
 
     def progress(self) -> dict[str, int]:
         """Return up to when each owned `input/partition` is forwarded, microseconds."""
@@ -301,14 +327,21 @@ class Inputs:
             if each.topic in self._sources
         }
 
-    async def measure(self, consumer: Any, ahead: Iterable[TopicPartition]) -> None:
+    async def measure(
+        self, consumer: Any, ahead: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, int]]:
         """Show the lag, and note partitions on which nothing waits as complete until now.
 
         Args:
             consumer: Their owner.
             ahead: Partitions with records in flight, which are not complete.
+
+        Returns:
+            What counts as `forwarded` although there was nothing to forward between what Kafka
+            keeps and what is read next: markers of transactions, or what expired. It has to be
+            committed; the next owner would take it for records that expired unread.
         """
-        busy = frozenset(ahead)
+        busy, passed = frozenset(ahead), {}
         for partition in consumer.assignment():
             # No tick is silent about it: a day would be judged as if it had no data to wait for.
             self._until.setdefault(partition, 0)
@@ -319,24 +352,20 @@ class Inputs:
             if position is None or partition not in consumer.assignment():
                 continue
             # Records of a stopped input were polled as well, and not forwarded.
-            if partition not in busy and position >= end and not self.faulty((partition,)):
-                self._until[partition] = max(polled_ms * 1000, self._until.get(partition, 0))
+            if partition not in busy and not self.faulty((partition,)):
+                if position >= end:
+                    self._until[partition] = max(polled_ms * 1000, self._until.get(partition, 0))
+                if position > self._kept.get(partition, position):
+                    passed[partition] = position, 0
             age = (polled_ms * 1000 - (self._until.get(partition) or polled_ms * 1000)) / 1e6
-            self._show_lag(partition, max(0, end - position), max(0.0, age))
-
-    def _show_lag(self, partition: TopicPartition, records: int, age: float) -> None:
-        topic, number, name = partition.topic, partition.partition, self._name(partition)
-        if self._measured.get(partition, name) != name:
-            self._forget_lag(partition)
-        self._measured[partition] = name
-        self._metrics.lag.labels(self._group, topic, number).set(records)
-        self._metrics.input_lag.labels(name, number).set(age)
+            self._lags.show(self._name(partition), partition, max(0, end - position), max(0.0, age))
+        return passed
 
 
 async def _position(consumer: Any, partition: TopicPartition) -> int | None:
-    """Return where a partition is read next, or None while nobody knows."""
+    """Return where a partition is read next, or None while nobody knows, or another owns it."""
     try:
         async with asyncio.timeout(0.2):
             return int(await consumer.position(partition))
-    except TimeoutError:
+    except (TimeoutError, IllegalStateError):
         return None

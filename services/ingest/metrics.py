@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from aiokafka import TopicPartition
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -62,6 +63,12 @@ class Metrics:
             "input",
             "partition",
         )
+        self.expired = self._counter(
+            "ebbwatch_expired_input_offsets_total",
+            "Offsets that Kafka deleted before they were read.",
+            "input",
+            "partition",
+        )
 
     def accepted(self, counts: Mapping[str, int]) -> None:
         """Count acknowledged events by source."""
@@ -88,6 +95,47 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
+
+
+class Lags:
+    """The lag of each input partition that this process owns.
+
+    Args:
+        metrics: Show it.
+        group: Consumer group.
+    """
+
+    def __init__(self, metrics: Metrics, group: str) -> None:
+        self._metrics = metrics
+        self._group = group
+        self._names: dict[TopicPartition, str] = {}
+
+    def shown(self) -> frozenset[TopicPartition]:
+        """Return the partitions whose lag is shown."""
+        return frozenset(self._names)
+
+    def show(self, name: str, partition: TopicPartition, records: int, age: float) -> None:
+        """Show a lag.
+
+        Args:
+            name: The input.
+            partition: Its partition.
+            records: How many wait, >= 0.
+            age: Seconds, >= 0, of what is forwarded up to.
+        """
+        if self._names.get(partition, name) != name:
+            self.forget(partition)
+        self._names[partition] = name
+        topic, number = partition.topic, partition.partition
+        self._metrics.lag.labels(self._group, topic, number).set(records)
+        self._metrics.input_lag.labels(name, number).set(age)
+
+    def forget(self, partition: TopicPartition) -> None:
+        """Show a partition no more: a lag that nobody measures would stand for ever."""
+        name = self._names.pop(partition, None)
+        if name is not None:
+            self._metrics.lag.remove(self._group, partition.topic, partition.partition)
+            self._metrics.input_lag.remove(name, partition.partition)
 
 
 class _State(Collector):

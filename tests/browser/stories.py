@@ -8,12 +8,13 @@ from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 
-from schemas.accounts import AccountDays, AccountSummary
+from schemas.accounts import AccountDays, AccountSummary, Usual
 from schemas.alerts import SEVERITIES, AccountNow, AlertRaised, Severity
 from schemas.config import PersonRecord
 from services.detector import explanation
 from services.detector.primitives.day import SWING_WEEKS, Series
 from services.detector.primitives.drop import Drop, DropParams
+from services.detector.primitives.record import habits
 from services.detector.primitives.silence import Silence, SilenceParams
 from services.detector.primitives.stop import Stop, StopParams
 
@@ -79,7 +80,7 @@ acct_riverbend  |Riverbend Foods    |      |small|US|8900  |160|orders   |61 |36
 acct_castor     |Castor Robotics    |dmitri|large|SE|129000|-6 |api_calls|210|44:.66|drop   |12|
 acct_pelican    |Pelican Freight    |ben   |mid  |ES|55000 |88 |api_calls|95 |38:.6 |drop   |15|
 acct_aurora     |Aurora Schools     |kim   |small|CA|11200 |240|sessions |51 |50:.62|drop   |19|past
-acct_sable      |Sable Insurance    |chloe |large|CH|205000|310|api_calls|410|      |       |0 |
+acct_sable      |Sable Insurance    |chloe |large|CH|205000|310|api_calls|410|15:.84|       |0 |
 acct_juniper    |Juniper Legal      |ana   |mid  |GB|39000 |55 |exports  |33 |33:.7 |drop|5|shadow
 """
 """The fields of `Story`, one account a line."""
@@ -259,13 +260,24 @@ def summary_of(story: Story, now: datetime) -> AccountSummary:
         ),
         states={"@people": "ok", story.metric: "ok", "exports": "too_little_volume"},
         least={"@people": 27, story.metric: 22, "exports": 71},
+        usual={story.metric: usual_of(story, now.date())},
+        watch=[story.metric] if story.fell and not story.rule else [],
         open_alerts=1 if story.rule else 0,
     )
+
+
+def usual_of(story: Story, today: date) -> Usual:
+    """What is usual of its metric, as judging finds it."""
+    daily = counts(story, today)
+    day = (today - timedelta(days=1) - EPOCH).days
+    *week, dispersion, swing = habits(_series(daily, day, [])).tolist()[0]
+    return Usual([one / 1000 for one in week], dispersion / 1000, swing / 1000)
 
 
 def months_of(story: Story, today: date) -> Iterable[AccountDays]:
     """The daily series of `accounts.v1`."""
     months: dict[str, list[float]] = {}
+    rest = today - timedelta(days=1 + story.raised + 12)
     daily = counts(story, today)
     first = today - timedelta(days=WIDTH)
     for n, value in enumerate(daily):
@@ -275,7 +287,9 @@ def months_of(story: Story, today: date) -> Iterable[AccountDays]:
     for month_, values in months.items():
         few = [float(value > story.level) for value in values]
         metrics = {"exports": few, story.metric: values}
-        yield AccountDays(account=story.id, month=month_, metrics=metrics)
+        rests = story.segment == "enterprise" and month_ == rest.isoformat()[:7]
+        left_out = {"": {"public holiday": [rest.day]}} if rests else {}
+        yield AccountDays(account=story.id, month=month_, metrics=metrics, left_out=left_out)
 
 
 def _series(daily: Sequence[float], day: int, masked: Sequence[int]) -> Series:

@@ -96,6 +96,74 @@ def test_what_is_watched_is_drawn_where_no_alert_draws_it(page: Page) -> None:
     expect(page.get_by_text("Nothing was ever raised")).to_be_visible()
     expect(page.locator(".daily")).to_have_count(2)
     expect(page.locator(".daily").first.locator(".plot canvas")).to_be_visible()
+    # Of exports nobody has told what is usual: its days alone.
+    expect(page.locator(".daily").last.locator(".key-band")).to_have_count(0)
+
+
+def test_the_page_of_a_customer_without_an_alert_says_why_nobody_was_told(page: Page) -> None:
+    page.goto("/accounts/acct_sable")
+    watched = page.get_by_role("table", name="What is watched")
+    expect(watched.locator("tr", has_text="api_calls")).to_contain_text(
+        "watch: falling, not yet certain"
+    )
+    card = page.locator(".daily").first
+    for key in ("judged", "compared with", "nine days of ten lie here", "left out"):
+        expect(card.locator(".legend")).to_contain_text(key)
+    numbers = card.locator(".numbers")
+    for name, told in {
+        "Now": r"watch: falling, not yet certain",
+        "Change": r"−\d+ %",
+        "Window": r"27 days counted",
+        "Compared with": r"18\d days counted",
+        "Natural swings": r"±\d+ %",
+        "Smallest fall told": r"22 %",
+    }.items():
+        line = numbers.locator("div", has=page.get_by_text(name, exact=True))
+        expect(line.locator("dd")).to_contain_text(re.compile(told))
+    expect(card.locator("ul.masked")).to_contain_text("public holiday")
+
+    card.get_by_text("The values as a table").click()
+    newest = card.locator(".values tbody tr").first
+    expect(newest.locator("td").nth(2)).to_have_text(re.compile(r"\d+ to \d+"))
+    rows = card.locator(".values tbody tr", has_text="left out: public holiday")
+    expect(rows).to_have_count(1)
+
+
+def test_the_strips_under_the_days_are_what_is_judged_and_what_it_is_compared_with(
+    page: Page,
+) -> None:
+    page.goto("/accounts/acct_sable")
+    expect(page.locator(".daily").first.locator(".plot canvas")).to_be_visible()
+    drawn = page.evaluate(
+        """() => {
+          const canvas = document.querySelector(".daily .plot canvas");
+          const all = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+          const style = getComputedStyle(document.documentElement);
+          const often = { willReadFrequently: true };
+          const shade = document.createElement("canvas").getContext("2d", often);
+          const rgb = (name) => {
+            shade.fillStyle = style.getPropertyValue(name).trim();
+            shade.fillRect(0, 0, 1, 1);
+            return [...shade.getImageData(0, 0, 1, 1).data].join();
+          };
+          const count = (colour) => {
+            let most = 0;
+            for (let y = 0; y < canvas.height; y++) {
+              const row = all.subarray(4 * y * canvas.width, 4 * (y + 1) * canvas.width);
+              let here = 0;
+              for (let x = 0; x < row.length; x += 4) {
+                if ([...row.slice(x, x + 4)].join() === colour) here++;
+              }
+              most = Math.max(most, here);
+            }
+            return most / canvas.width;
+          };
+          return [count(rgb("--chart-value")), count(rgb("--chart-usual"))];
+        }"""
+    )
+    # Of the sixteen weeks that are shown the last four are judged.
+    assert 0.15 < drawn[0] < 0.3, drawn
+    assert 0.5 < drawn[1] < 0.8, drawn
 
 
 def test_filters_stand_in_the_address(page: Page) -> None:

@@ -175,6 +175,7 @@ class World:
             list(whole.moments)[::-1] if whole else (),
             self._months(account),
             self.now(),
+            {one.month: one.left_out for one in self._days.get(account, ())},
         )
 
     def _months(self, account: str) -> dict[str, dict[str, list[float]]]:

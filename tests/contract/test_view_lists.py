@@ -2,16 +2,23 @@
 
 from datetime import date, timedelta
 
+import msgspec
 import pytest
 
 from schemas.accounts import AccountDays
 from services.alerts.shown import AccountShown, ActionAnswer
-from services.alerts.view import Batch
+from services.alerts.view import Batch, View
 from services.partitioning import partition_of
 from tests.contract.owners import Owner
 from tests.contract.redis_servers import PREFIX, RedisServer
 from tests.contract.seen import month, summary
 from tests.unit.alerts import builders as b
+
+
+async def _left_out(view: View) -> dict[str, dict[str, str]]:
+    page = await view.account("acme")
+    assert page is not None
+    return page.left_out
 
 
 class TestAccounts:
@@ -83,6 +90,22 @@ class TestAccounts:
         assert page is not None
         assert list(page.days["usage"]) == ["2026-05-01"]
         assert await view.account("b") is None
+
+    async def test_days_that_are_left_out_come_and_go_with_their_month(
+        self, server: RedisServer
+    ) -> None:
+        owner = await Owner(server).begin()
+        known = month("acme", "2026-05", 1)
+        left = {"": {"Labor Day": [1]}, "usage": {"no data from its source": [2]}}
+        await owner.tell(summary(), msgspec.structs.replace(known, left_out=left))
+        view = server.view(1)
+        told = {"": {"2026-05-01": "Labor Day"}, "usage": {"2026-05-02": "no data from its source"}}
+        assert await _left_out(view) == told
+        await owner.tell(known)
+        assert await _left_out(view) == {}
+        await owner.tell(msgspec.structs.replace(known, left_out=left))
+        await owner.view.write(0, "first", Batch(gone=["acme/days/2026-05"]))
+        assert await _left_out(view) == {}
 
     async def test_thirteen_months_can_be_looked_back(self, server: RedisServer) -> None:
         owner = await Owner(server).begin()

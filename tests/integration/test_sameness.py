@@ -66,7 +66,7 @@ def real() -> list[list[int]]:
 ACCOUNTS = len(real())
 
 
-PEERS = ("peer_ratio", "peer_accounts", "text")
+PEERS = ("peer_ratio", "peer_accounts", "peer_scope", "text")
 """What of the evidence depends on what was known of other accounts: no part of the promise."""
 
 

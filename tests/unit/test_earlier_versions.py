@@ -115,12 +115,19 @@ def test_an_earlier_log_gives_the_same_alerts_and_goes_on_from_its_snapshot(
 
 
 def settled(partition: Partition) -> dict[str, dict[str, Any]]:
-    """Judge all that is due; return what is shown of each account."""
+    """Judge all that is due; return what is shown of each account.
+
+    Of what was usual when an alert was raised nothing: an earlier version did not keep it.
+    """
     while partition.judge(250):
         pass
-    return {
+    found = {
         one.id: shown(one, 0, 0, partition.judged_to(one)) for one in partition.accounts.values()
     }
+    for account in found.values():
+        for episode in account.get("episodes", ()):
+            episode.pop("usual", None)
+    return found
 
 
 def fold(partition: Partition, message: dict[str, Any]) -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -32,6 +33,31 @@ def test_a_place_raises_the_time_it_was_asked_for_and_never_again() -> None:
         failpoints.reach("detector.fold")
     failpoints.reach("detector.fold")
     failpoints.reach("snapshot.cut")
+
+
+def test_a_place_says_that_it_strikes_before_it_does_and_nothing_when_it_is_only_passed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failpoints.arm("snapshot.cut=stall:0@2,bridge.published=kill@2")
+    for name in ("snapshot.cut", "snapshot.cut", "snapshot.cut", "bridge.published"):
+        failpoints.reach(name)
+    told = [(one.getMessage(), vars(one)) for one in caplog.records]
+    assert [(said, it["place"], it["action"], it["time"]) for said, it in told] == [
+        (failpoints.STRIKES, "snapshot.cut", "stall", 2)
+    ]
+
+
+def test_who_dies_at_a_place_has_said_so() -> None:
+    code = (
+        "from services import failpoints, runtime; runtime.configure_logging('detector');"
+        "failpoints.arm('detector.fold=kill'); failpoints.reach('detector.fold')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, check=False, timeout=60
+    )
+    told = json.loads(done.stdout)
+    wanted = {"event": failpoints.STRIKES, "place": "detector.fold", "action": "kill", "time": 1}
+    assert (done.returncode, told | wanted) == (-signal.SIGKILL, told)
 
 
 @pytest.mark.parametrize(

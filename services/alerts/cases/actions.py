@@ -9,8 +9,9 @@
 | assign, comment, feedback | done | done | done | done |
 
 Each change of state, of the assignee or of an outcome is one version more. Snooze, resolve, assign
-and reopen conflict if the person saw another version than the one that holds; acknowledging,
-comments and feedback never do. `unchanged` says that it was so already, or why it cannot be.
+and reopen conflict if the person saw another version than the one that holds; acknowledging does so
+only if it was held (see `held`), comments and feedback never do. `unchanged` says that it was so
+already, or why it cannot be.
 """
 
 from schemas.alerts import SEVERITIES, Alert
@@ -29,6 +30,9 @@ from services.alerts.cases.case import Answer, Case, Place, Status
 
 EXPLICIT = (CaseSnoozed, CaseResolved, CaseAssigned, CaseReopened)
 """Actions that hold only for the version that the person saw."""
+
+LATE = (*EXPLICIT, CaseAcknowledged)
+"""Those of actions that are folded long after they came: nobody has seen what holds by now."""
 
 UNLISTED = (CaseCommented, FeedbackRecord)
 """Actions on a case whose alerts were all in shadow: what they are worth is measured so."""
@@ -66,7 +70,8 @@ def _verdict(case: Case, action: Action, at: Place) -> tuple[Status, str]:
         return "unknown_case", "all alerts of this account were only measured: there is no case"
     if isinstance(action, FeedbackRecord) and action.alert_id not in case.standings:
         return "unknown_alert", "this alert is not among those of the case"
-    if isinstance(action, EXPLICIT) and action.seen not in (None, case.version):
+    bound = LATE if at.late else EXPLICIT
+    if isinstance(action, bound) and action.seen not in (None, case.version):
         return "conflict", f"version {action.seen} was seen, but {case.version} holds now"
     former = case.state
     unchanged = _act(action, case, at)

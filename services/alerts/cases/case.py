@@ -45,10 +45,12 @@ class Place(NamedTuple):
         offset: Its offset.
         appended: When it entered the log, microseconds since 1970-01-01 UTC; of imported history,
             when its alert fired.
+        late: Whether what came after it may be folded already: its own fold had raised.
     """
 
     offset: int
     appended: int
+    late: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -152,6 +154,11 @@ class Case:
             value = getattr(other, each.name)
             held = value.copy() if isinstance(value, dict | list) else value
             setattr(self, each.name, held)
+
+    def sort(self) -> None:
+        """Put alerts and notices into the order of the log."""
+        self.standings = dict(sorted(self.standings.items(), key=lambda one: one[1].n))
+        self.notices = dict(sorted(self.notices.items(), key=lambda one: one[1].n))
 
     def put(self, standing: Standing) -> None:
         """Keep an alert's standing; of too many that are over, the one that ended first goes."""

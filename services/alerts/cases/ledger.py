@@ -36,6 +36,7 @@ class Ledger(msgspec.Struct, omit_defaults=True):
         strangers: Answers to the newest actions on cases that there were not, the oldest first.
         begun: When the first record of the log entered it, microseconds: it tells the log from one
             that is created anew. 0 where an earlier version folded that record.
+        mended: How many records were folded at last that had been held.
     """
 
     v: int
@@ -46,6 +47,7 @@ class Ledger(msgspec.Struct, omit_defaults=True):
     reached: int = 0
     strangers: dict[str, Answer] = msgspec.field(default_factory=dict)
     begun: int = 0
+    mended: int = 0
 
     def stranger(self, action: Action) -> Answer | None:
         """Return what was answered when there was no such case, if the action is known so."""

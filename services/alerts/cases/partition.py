@@ -1,7 +1,8 @@
 """One partition of `alerts.v1`, folded: pure, exact, the same for the same log (design.md §6).
 
 The log's order decides. What is folded is encoded at once, inside the containment of the fold: a
-record that raises leaves its case as it was, is counted and noted, and the next one is folded.
+record that raises leaves its case as it was, is refused and held, and the next one is folded. What
+is held stands in the snapshot, and whoever loads that tries it again (see `held`).
 
 Counts, by what and labels:
 
@@ -15,32 +16,31 @@ Counts, by what and labels:
 | `closed`, outcome | notices closed: `delivered`, `failed` (by at least one channel), `no_target` |
 | `rejected`, reason | records put into `rejects` |
 | `unknown_type` | records of a newer version, passed over |
-| `failed`, type | records whose fold raised |
+| `failed`, type | records whose fold raised, at each try; one held and not readable any more: why |
+| `behind`, type | records that wait behind one of the same alert |
+| `mended`, type | records that were held, and folded at last |
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
-from uuid import uuid5
 
 from schemas import envelope
 from schemas.alerts import AlertRecord
 from schemas.cases import Act, CaseReopened, FeedbackRecord, LogRecord
 from schemas.rejects import Reject
-from services.alerts.cases import ledger, returned
+from services.alerts.cases import held, ledger, returned, snoozes
 from services.alerts.cases.case import Answer, Case, Place
 from services.alerts.cases.fold import Effect, fold
+from services.alerts.cases.held import Held, Waiting
 from services.alerts.cases.ledger import Ledger
-from services.alerts.cases.notices import NAMESPACE, Notice
+from services.alerts.cases.notices import Notice
 from services.alerts.cases.reading import UNKNOWN_TYPE, Refusal, read
 from services.alerts.cases.records import changes, restore_all
 from services.alerts.cases.timeline import Entry
 
-TIMER = "ebbwatch"
-"""Who acts when a snooze ends."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FOLD_RAISED = "fold_raised"
+"""Why such a record stands in `rejects`; it is held besides."""
 
 
 class Failure(NamedTuple):
@@ -64,17 +64,20 @@ class Partition:
         number: The partition.
         ledger: What it knows beside its cases.
         cases: Its cases by key.
+        waiting: Records whose fold raised.
 
     Attributes:
         number: The partition.
         cases: Its cases by key. A case stays the same object while the partition lives.
         counts: What happened since the start, by (what, labels...); for metrics.
         failures: Records whose fold raised; whoever logs them empties the list.
-        rejects: Records that could not be read; whoever writes them empties the list.
+        rejects: Records that could not be read or folded; whoever writes them empties the list.
         returned: Entries that the detector is to get, in order; who has sent some removes them.
     """
 
-    def __init__(self, number: int, ledger: Ledger, cases: dict[str, Case]) -> None:
+    def __init__(
+        self, number: int, ledger: Ledger, cases: dict[str, Case], waiting: Waiting
+    ) -> None:
         """Take over a state."""
         self.number = number
         self.cases = cases
@@ -83,6 +86,7 @@ class Partition:
         self.rejects: list[Reject] = []
         self.returned: list[envelope.Entry] = []
         self._ledger = ledger
+        self._waiting = waiting
         self._pending: dict[str, bytes | None] = {}
         self._weight = 0
         self._written = self.position
@@ -96,7 +100,7 @@ class Partition:
     @classmethod
     def begin(cls, number: int, partitions: int) -> "Partition":
         """Return a partition that has folded nothing."""
-        return cls(number, ledger.begin(partitions), {})
+        return cls(number, ledger.begin(partitions), {}, Waiting())
 
     @classmethod
     def restore(cls, number: int, partitions: int, snapshot: Mapping[str, bytes]) -> "Partition":
@@ -114,7 +118,8 @@ class Partition:
         if not snapshot:
             return cls.begin(number, partitions)
         parts = (one for one in snapshot.items() if one[0] != ledger.KEY)
-        return cls(number, ledger.restore(snapshot), restore_all(parts))
+        waiting = held.restore(snapshot)
+        return cls(number, ledger.restore(snapshot), restore_all(parts), waiting)
 
     @property
     def stamp(self) -> int:
@@ -161,6 +166,11 @@ class Partition:
         return len(self._pending)
 
     @property
+    def held(self) -> int:
+        """How many records wait for a fold that does not raise."""
+        return len(self._waiting)
+
+    @property
     def weight(self) -> int:
         """Bytes that wait to be written at most: the next cut, and `rejects`."""
         return self._weight
@@ -174,6 +184,10 @@ class Partition:
             appended: Its append time, microseconds since 1970-01-01 UTC.
             key: Its key.
             value: Its value.
+
+        Raises:
+            services.alerts.cases.held.TooManyHeld: If too much would wait for a mended fold; the
+                record is not passed over.
         """
         if offset <= self.stamp:
             self.counts["replayed", "offset"] += 1
@@ -182,14 +196,28 @@ class Partition:
             self._ledger.begun = appended
         record = read(key, value)
         if not isinstance(record, Refusal):
-            self._take(record, Place(offset, appended))
+            self._fold(record, Place(offset, appended), value or b"")
         elif record.reason == UNKNOWN_TYPE:
             self.counts[UNKNOWN_TYPE,] += 1
         else:
-            self.counts["rejected", record.reason] += 1
-            self.rejects.append(record.reject(self.number, offset, key, value))
-            self._weight += len(self.rejects[-1].raw)
+            self._refuse(record, offset, key, value)
         self._ledger.stamp, self._ledger.appended = offset, appended
+
+    def fold_held(self) -> None:
+        """Try again what is held, each record where it stood: the software may be another one now.
+
+        Once, before anything else is folded. What still raises stays held, and is noted anew.
+        """
+        mended = set[str]()
+        for one in self._waiting.take():
+            left = self._tried(one)
+            if left is None:
+                mended.add(one.case)
+                self._pending[one.key] = None
+            else:
+                self._wait(left, fresh=left is not one)
+        for id in mended & self.cases.keys():
+            self.cases[id].sort()
 
     def cut(self) -> list[tuple[str, bytes | None]]:
         """Return what changed since the last cut with the ledger, and begin anew; nothing awaits.
@@ -232,29 +260,62 @@ class Partition:
         Args:
             now: Microseconds since 1970-01-01 UTC.
         """
-        instant = _EPOCH + timedelta(microseconds=now)
-        return [
-            CaseReopened(
-                id=str(uuid5(NAMESPACE, f"{case.id}\x1f{case.version}\x1fsnooze_ended")),
-                case=case.id,
-                by=TIMER,
-                at=instant,
-                seen=case.version,
-                reason="snooze_ended",
-            )
-            for case in self._snoozed.values()
-            if case.until is not None and case.until <= instant
-        ]
+        return snoozes.ended(self._snoozed.values(), now)
 
-    def _take(self, record: LogRecord, at: Place) -> None:
-        """Fold a record into its case, all of it or nothing."""
-        key = record.account if isinstance(record, AlertRecord) else record.case
+    def _fold(self, record: LogRecord, at: Place, value: bytes) -> None:
+        """Fold a record that comes for the first time; hold one that cannot be folded yet."""
+        if self._waiting.is_before(record):
+            self.counts["behind", _type(record)] += 1
+            self._wait(self._kept(record, at, value))
+        elif (error := self._take(record, at)) is not None:
+            self._wait(self._refused(self._kept(record, at, value), error))
+
+    def _kept(self, record: LogRecord, at: Place, value: bytes) -> Held:
+        known = self.cases.get(_case(record))
+        return held.hold(record, at, value, 0 if known is None else known.version)
+
+    def _wait(self, one: Held, fresh: bool = True) -> None:
+        """Hold a record; write it unless it stands in the snapshot already."""
+        written = self._waiting.add(one)
+        if fresh:
+            self._pending[one.key] = written
+            self._weight += len(one.key) + len(written)
+
+    def _tried(self, one: Held) -> Held | None:
+        """Fold a record that was held; return it if it must be held on."""
+        record = one.read()
+        if isinstance(record, Refusal):
+            self.counts["failed", record.reason] += 1
+            self.failures.append(Failure(one.case, one.offset, record.detail))
+            return one
+        if self._waiting.is_before(record):
+            return one
+        error = self._take(record, one.at)
+        if error is not None:
+            # What waited behind another one was not refused before.
+            return one if one.error else self._refused(one, error)
+        self._ledger.mended += 1
+        self.counts["mended", _type(record)] += 1
+        return None
+
+    def _refused(self, one: Held, error: str) -> Held:
+        """Let people see in `rejects` what is held, once; return it with the reason."""
+        self._refuse(Refusal(FOLD_RAISED, error), one.offset, one.case, bytes(one.record))
+        return held.because(one, error)
+
+    def _refuse(self, refusal: Refusal, offset: int, key: str, value: bytes | None) -> None:
+        self.counts["rejected", refusal.reason] += 1
+        self.rejects.append(refusal.reject(self.number, offset, key, value))
+        self._weight += len(self.rejects[-1].raw)
+
+    def _take(self, record: LogRecord, at: Place) -> str | None:
+        """Fold a record into its case, all of it or nothing; return what it raised."""
+        key = _case(record)
         known = self.cases.get(key)
         if self._turned_away(record, known):
-            return
+            return None
         case = Case(key) if known is None else known
         before = case.copy()
-        type_ = str(record.__struct_config__.tag)
         try:
             effect = fold(case, record, at)
             written = changes(case) if case.touched else {}
@@ -262,24 +323,27 @@ class Partition:
             raise
         except Exception as error:
             case.become(before)
-            self.counts["failed", type_] += 1
-            self.failures.append(Failure(key, at.offset, f"{type(error).__name__}: {error}"))
-            return
-        self.counts["folded" if written else "repeated", type_] += 1
+            self.counts["failed", _type(record)] += 1
+            raised = f"{type(error).__name__}: {error}"
+            self.failures.append(Failure(key, at.offset, raised))
+            return raised
+        self.counts["folded" if written else "repeated", _type(record)] += 1
         self._pending.update(written)
         self._weight += sum(len(key) + len(raw or b"") for key, raw in written.items())
         self.cases[key] = case
-        self._note(case, before, effect, type_)
+        self._note(case, before, effect, _type(record))
         if isinstance(record, FeedbackRecord) and effect.fresh and effect.changed:
             rule = case.standings[record.alert_id].first.rule
             begun = self._ledger.begun
-            self.returned.append(returned.feedback(record, rule, self.number, at, begun))
+            spot = (self.stamp, self._ledger.mended + 1) if at.late else (at.offset, 0)
+            self.returned.append(returned.feedback(record, rule, self.number, at, begun, spot))
+        return None
 
     def _turned_away(self, record: LogRecord, known: Case | None) -> bool:
         """Tell whether a record that needs a case has none, or had none when it came first."""
         if isinstance(record, AlertRecord):
             return False
-        type_ = str(record.__struct_config__.tag)
+        type_ = _type(record)
         if isinstance(record, Act):
             first = self._ledger.stranger(record)
             if first is None and known is None:
@@ -314,3 +378,11 @@ class Partition:
                 index[case.id] = case
             else:
                 index.pop(case.id, None)
+
+
+def _case(record: LogRecord) -> str:
+    return record.account if isinstance(record, AlertRecord) else record.case
+
+
+def _type(record: LogRecord) -> str:
+    return str(record.__struct_config__.tag)

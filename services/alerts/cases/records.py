@@ -8,6 +8,8 @@
 | `<case>` 0x1f `notice` 0x1f `<id>` | a notice that is not closed |
 | `<case>` 0x1f `answer` 0x1f `<n>` | what became of an action |
 
+Beside the cases, 0x1f `held` 0x1f `<offset>` is a record of the log whose fold raised: see `held`.
+
 So a change writes little, and no record grows: the longest, a standing, holds three records of an
 alert, each cut at `reading.ALERT_BYTES`.
 """
@@ -30,6 +32,9 @@ from services.garbled import read
 VERSION = 1
 SEPARATOR = "\x1f"
 """Parts a key; keys of cases are printable, so that it cannot stand inside one."""
+
+HELD = f"{SEPARATOR}held{SEPARATOR}"
+"""Begins the keys of what belongs to no case: keys of cases are not empty."""
 
 RECORD_BYTES = 256 * 1024
 """The largest record, key and value. Source: design.md §5.7."""
@@ -116,7 +121,7 @@ def restore_all(snapshot: Iterable[tuple[str, bytes]]) -> dict[str, Case]:
     """Build all cases of a snapshot.
 
     Args:
-        snapshot: Keys and values of their records, in any order.
+        snapshot: Keys and values of their records, in any order; what is held is passed over.
 
     Returns:
         The cases by key, in the order of their keys.
@@ -127,6 +132,8 @@ def restore_all(snapshot: Iterable[tuple[str, bytes]]) -> dict[str, Case]:
     parts: dict[str, list[tuple[str, str, bytes]]] = {}
     own: dict[str, bytes] = {}
     for key, raw in snapshot:
+        if key.startswith(HELD):
+            continue
         case, kind, name = _parsed(key)
         if kind == "case":
             own[case] = raw
@@ -218,9 +225,8 @@ def _missing(case: Case, told: Parts, answers: Mapping[int, Answer]) -> str:
 def _sort(case: Case, standings: list[Standing], answers: Mapping[int, Answer]) -> None:
     """Put the parts into the order of the log, in which the fold had them."""
     case.entries.sort(key=lambda one: one.n)
-    standings.sort(key=lambda one: one.n)
     case.standings = {one.first.alert_id: one for one in standings}
-    case.notices = dict(sorted(case.notices.items(), key=lambda one: one[1].n))
+    case.sort()
     case.answers = {answers[n].id: answers[n] for n in sorted(answers)}
     case.answered = max(answers, default=-1) + 1
 

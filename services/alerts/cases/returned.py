@@ -14,7 +14,14 @@ INPUT: Final = ALERTS.name
 """What an origin names begins so; an input of the company cannot be called so: it has a dot."""
 
 
-def feedback(said: FeedbackRecord, rule: str, partition: int, at: Place, begun: int) -> Entry:
+def feedback(
+    said: FeedbackRecord,
+    rule: str,
+    partition: int,
+    at: Place,
+    begun: int,
+    spot: tuple[int, int] | None = None,
+) -> Entry:
     """Return the entry that tells the detector what an alert was worth.
 
     Its origin is where the record stands in the alert log, and which log that is: whoever folds it
@@ -28,6 +35,9 @@ def feedback(said: FeedbackRecord, rule: str, partition: int, at: Place, begun: 
         at: Where it stands there.
         begun: When the first record of that partition entered it, microseconds; 0 if that is not
             known, as where an earlier version said what was said first.
+        spot: Offset and place of its origin; where the record was held back, behind all that was
+            said before it was folded, or the detector would take it for a repetition. None for
+            where it stands.
     """
     life = f"~{begun}" if begun else ""
     return Entry(
@@ -36,5 +46,5 @@ def feedback(said: FeedbackRecord, rule: str, partition: int, at: Place, begun: 
         time=at.appended,
         subjects=(account(said.case),),
         event=FeedbackGiven(alert=said.alert_id, verdict=said.verdict, author=said.by, rule=rule),
-        origin=Origin(f"{INPUT}{life}", partition, at.offset, 0),
+        origin=Origin(f"{INPUT}{life}", partition, *(spot or (at.offset, 0))),
     )

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Request, Response
 from services.alerts import daily
 from services.alerts.console import evidence, words
 from services.alerts.console.answers import told
-from services.alerts.console.chart import Chart, chart, watched
+from services.alerts.console.chart import Chart, chart
 from services.alerts.console.evidence import Number, Week
 from services.alerts.console.failing import Missing, Rebuilding
 from services.alerts.console.forms import SNOOZES, snooze_until
 from services.alerts.console.site import Site
+from services.alerts.console.watched import Watched, falling, watched
 from services.alerts.shown import AccountPage, AlertShown
 from services.runtime import get_logger
 
@@ -92,13 +93,14 @@ async def _account(site: Site, request: Request, account: str) -> Response:
         shadow=[one for one in alerts if one.alert.open and one.alert.shadow],
         ended=[one for one in alerts if not one.alert.open][:ENDED],
         watched=_watched(page, alerts, ended),
+        falling=falling(page),
         moments=page.timeline[:MOMENTS],
         snoozes={one: SNOOZES[one] for one, end in until.items() if end is not None},
         answer=await told(site, request, account),
     )
 
 
-def _watched(page: AccountPage, alerts: Sequence[Told], ended: date) -> list[Chart]:
+def _watched(page: AccountPage, alerts: Sequence[Told], ended: date) -> list[Watched]:
     """Return the charts of what is watched; an open alert's card has its own."""
     shown = {one.chart.metric for one in alerts if one.alert.open and one.chart is not None}
     return [one for one in watched(page, ended) if one.metric not in shown]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.alerts.console import looking_back, words
@@ -15,14 +15,21 @@ from services.alerts.shown import AccountPage, AlertShown
 
 SPAN_DAYS: Final = 400
 """Longest stretch that is shown; the view keeps thirteen months."""
-WATCHED_DAYS: Final = 210
+JUDGED_DAYS: Final = 210
 """The same of a metric that nothing was raised about: as much as a fall is judged by."""
-WATCHED: Final = 5
-"""Metrics of which the account page has such a chart; a page must not grow with names."""
 BAND: Final = 1.645
 """Standard deviations on each side of what is usual: nine days of ten lie within."""
 
 Days = dict[date, float | None]
+LeftOut = dict[date, str]
+"""Why days were left out, an empty text if nobody said."""
+
+
+class Span(NamedTuple):
+    """A stretch of days, both ends included."""
+
+    first: date
+    last: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,8 @@ class Chart:
         days: Without a gap, the oldest first.
         fired: The local day on which the alert was raised; None without one.
         since: From when on a lasting fall explains the days best, if it was estimated.
+        window: The days that are judged; None if nobody says.
+        baseline: The days that they are compared with.
     """
 
     title: str
@@ -68,6 +77,8 @@ class Chart:
     days: tuple[ChartDay, ...]
     fired: date | None = None
     since: date | None = None
+    window: Span | None = None
+    baseline: Span | None = None
 
     @property
     def compared(self) -> bool:
@@ -113,7 +124,8 @@ def chart(page: AccountPage, alert: AlertShown, ended: date) -> Chart | None:
     if len([value for value in values.values() if value is not None]) < 2:
         return None
     if back is None:
-        values |= _noughts(page, values, alert.day, ended)
+        values |= noughts(page, values, alert.day, ended)
+        masked |= _told_since(page, alert, masked)
     beside = _beside(because) if back is not None else {}
     metric = words.metric(alert.object)
     return Chart(
@@ -127,25 +139,33 @@ def chart(page: AccountPage, alert: AlertShown, ended: date) -> Chart | None:
         ),
         fired=_raised(alert, _zone(page)),
         since=_date(because.get("since_estimate")),
+        window=_span(because.get("window")),
+        baseline=_span(because.get("baseline")),
     )
 
 
-def watched(page: AccountPage, ended: date) -> list[Chart]:
-    """Return the charts of the metrics that are watched, by name: whether or not they have fallen.
+def metric_chart(name: str, values: Days, masked: LeftOut, because: Mapping[str, Any]) -> Chart:
+    """Return the chart of a metric that nothing was raised about.
 
     Args:
-        page: The account.
-        ended: The last day that is over for the account.
+        name: The metric's.
+        values: Its days, at least one.
+        masked: Days that are left out.
+        because: What is usual, as the evidence of an alert says it; empty if it is not known.
     """
-    charts: list[Chart] = []
-    for name in page.states:
-        values: Days = {date.fromisoformat(on): n for on, n in page.days.get(name, {}).items()}
-        if len(values) > 1 and len(charts) < WATCHED:
-            values |= _noughts(page, values, min(values), ended)
-            days = (ChartDay(on, values.get(on)) for on in _stretch(values, WATCHED_DAYS))
-            metric = words.metric(name)
-            charts.append(Chart(f"{metric} a day", metric, "daily", "usual", tuple(days)))
-    return charts
+    metric = words.metric(name)
+    return Chart(
+        title=f"{metric} a day",
+        metric=metric,
+        value="daily",
+        usual="usual",
+        days=tuple(
+            _day(on, values.get(on), masked.get(on), because, {})
+            for on in _stretch(values, JUDGED_DAYS)
+        ),
+        window=_span(because.get("window")),
+        baseline=_span(because.get("baseline")),
+    )
 
 
 def _stretch(values: Days, most: int) -> list[date]:
@@ -160,6 +180,30 @@ def _beside(because: Mapping[str, Any]) -> Days:
     return _evidence({"computed_from": whole})[0]
 
 
+def left_out(page: AccountPage, name: str) -> LeftOut:
+    """Return the days that are left out of a metric, with the reason.
+
+    Args:
+        page: The account.
+        name: The metric's.
+    """
+    told = page.left_out.get("", {}) | page.left_out.get(name, {})
+    return {date.fromisoformat(on): reason for on, reason in told.items()}
+
+
+def _told_since(page: AccountPage, alert: AlertShown, masked: LeftOut) -> LeftOut:
+    """Return why days were left out of which the evidence does not say it, or cannot."""
+    known = left_out(page, alert.object).items()
+    return {on: why for on, why in known if on > alert.day or masked.get(on) == ""}
+
+
+def _span(told: object) -> Span | None:
+    """Return a stretch of days of an evidence."""
+    found = told if isinstance(told, Mapping) else {}
+    first, last = _date(found.get("from")), _date(found.get("to"))
+    return None if first is None or last is None else Span(first, last)
+
+
 def _zone(page: AccountPage) -> ZoneInfo:
     try:
         return ZoneInfo(page.timezone or "UTC")
@@ -172,7 +216,7 @@ def _raised(alert: AlertShown, zone: ZoneInfo) -> date:
     return min(alert.day, alert.fired_at.astimezone(zone).date() - timedelta(days=1))
 
 
-def _evidence(because: Mapping[str, Any]) -> tuple[Days, dict[date, str]]:
+def _evidence(because: Mapping[str, Any]) -> tuple[Days, LeftOut]:
     """Return the values that the alert was computed from, and the days that did not count."""
     source = because.get("computed_from") or {}
     first = _date(source.get("from"))
@@ -208,10 +252,17 @@ def _continued(page: AccountPage, alert: AlertShown, because: Mapping[str, Any])
     return total
 
 
-def _noughts(
+def noughts(
     page: AccountPage, values: Mapping[date, float | None], judged: date, ended: date
 ) -> Days:
-    """Return the days after the judged one on which nothing was counted."""
+    """Return the days after a judged one on which nothing was counted.
+
+    Args:
+        page: The account.
+        values: What was counted on other days.
+        judged: The day.
+        ended: The last day that is over for the account.
+    """
     # A month without a value has no series: another series knows it, or no event has reached it.
     if page.quarantined:
         return {}

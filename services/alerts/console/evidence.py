@@ -63,6 +63,17 @@ def numbers(alert: AlertShown) -> list[Number]:
     return [*_named(of, NUMBERS), *others]
 
 
+def figures_of(kind: str, object_: str, because: Mapping[str, Any]) -> list[Number]:
+    """Return the telling figures of what an evidence would say, where nothing was raised.
+
+    Args:
+        kind: Of the alert that it would be.
+        object_: What that would be about.
+        because: What is known.
+    """
+    return _named(Evidence(kind, object_, because), NUMBERS)
+
+
 def statistics(alert: AlertShown) -> list[Number]:
     """Return the figures that say nothing to somebody who does not know the method.
 

@@ -19,6 +19,10 @@ def _with(*keys: str) -> Callable[[Evidence], bool]:
     return lambda of: any(key in of.because for key in keys)
 
 
+def _saying(key: str, value: object) -> Callable[[Evidence], bool]:
+    return lambda of: of.because.get(key) == value
+
+
 class Row(NamedTuple):
     """A figure of an evidence.
 
@@ -40,6 +44,7 @@ class Row(NamedTuple):
 _SEATS: Final = _kind("seat_utilisation", "seat_expansion")
 _SPIKE: Final = _kind("ticket_spike", "spike")
 _GREW: Final = _kind("expansion")
+_ALL: Final = _saying("peer_scope", "company")
 
 NUMBERS: Final[tuple[Row, ...]] = (
     # What was seen, and what was usual.
@@ -73,6 +78,7 @@ NUMBERS: Final[tuple[Row, ...]] = (
     Row("people_that_fire", "Reported from", figures.seats_asked),
     # Core features.
     Row("used", "In use", many("core feature"), "in the last 28 days"),
+    Row("used_since", "Used since", figures.day, "the first day on which a use counts"),
     Row("most_of_late", "Most of late", many("core feature"), "on any of the days judged"),
     Row("usual", "Usual", many("core feature"), "the median of the months before"),
     Row("by_month", "Months before", figures.numbers, "core features, the oldest month first"),
@@ -105,7 +111,9 @@ NUMBERS: Final[tuple[Row, ...]] = (
     Row("common_share", "Fallen together", figures.share, "of those that are not low anyway"),
     Row("median_ratio", "Median change", figures.change, "of all of them, in 28 days"),
     Row("median_ratio_fallen", "Of the low ones", figures.change, "their median, in 28 days"),
+    Row("peer_ratio", "All customers", figures.change, "their median change in 28 days", _ALL),
     Row("peer_ratio", "Similar customers", figures.change, "their median change in 28 days"),
+    Row("peer_accounts", "Compared with them", many("customer"), of=_ALL),
     Row("peer_accounts", "Compared with them", many("similar customer")),
     Row("incident", "Fell with others", figures.told_elsewhere, "and is told as one incident"),
     # Payments, contacts, renewals.
@@ -183,6 +191,7 @@ ELSEWHERE: Final = frozenset(
         "headline", "text", "title", "play", "weekly", "usual_week", "masked_days",
         "thresholds_in_force", "computed_from", "weeks", "weeks_before", "week_levels",
         "silent_too_long", "rhythm_known", "missing", "currency", "lead_days", "lead_days_left",
+        "core_features", "peer_scope", "primitive", "usual_when_raised",
     }
 )  # fmt: skip
 """Keys that stand elsewhere on the page, that others are told from, or that the verdict says. The

@@ -37,6 +37,8 @@ DATA_STATES: Final[Mapping[str, str]] = {
 }
 JUDGED: Final = frozenset({"ok", "warming_up", "holiday", "too_little_volume"})
 """States of a metric whose data come; all but the first are about its falls."""
+WATCH: Final = "watch: falling, not yet certain"
+"""Shown, never sent. Source: detection.md §1."""
 RISING: Final = frozenset({"@tickets", "@tickets_high"})
 """Lines of which too much is told, and never too little."""
 RISES: Final = "rises are judged at the end of each day, once 63 days with this customer are known"
@@ -102,8 +104,16 @@ def named(person: str | None) -> bool:
     return person not in (None, "", SOMEONE, RESERVED)
 
 
-def data_state(state: str, metric: str) -> str:
+def data_state(state: str, metric: str, *, falls: bool = False) -> str:
     """Return whether a metric can be judged, for somebody who asks why there is no alert.
+
+    Args:
+        state: Its data state.
+        metric: Its name.
+        falls: Whether it is on the watch level.
+
+    >>> data_state("ok", "exports", falls=True)
+    'watch: falling, not yet certain'
 
     >>> data_state("warming_up", "exports"), data_state("of_a_newer_version", "exports")
     ('learning: 112 days with this customer are needed first', 'of a newer version')
@@ -112,6 +122,8 @@ def data_state(state: str, metric: str) -> str:
     """
     if metric in RISING and state in JUDGED:
         return RISES
+    if falls and state in JUDGED:
+        return WATCH
     return DATA_STATES.get(state) or state.replace("_", " ")
 
 

@@ -82,10 +82,14 @@ def put_account(keys: PartKeys, one: AccountSummary | AccountDays, today: dateti
     if one.month < month(today, MONTHS):
         return []
     old = [month(today, back) for back in range(MONTHS + 1, MONTHS + 4)]
+    left: Command = ("HDEL", keys.left_out(account), one.month, *old)
+    if one.left_out:
+        left = ("HSET", keys.left_out(account), one.month, pack(_encode(one.left_out)))
     return [
         ("SADD", keys.known, account),
         ("HSET", keys.days(account), one.month, pack(_encode(one.metrics))),
-        ("HDEL", keys.days(account), *old),
+        left,
+        *(("HDEL", name, *old) for name in (keys.days(account), keys.left_out(account))),
     ]
 
 
@@ -94,6 +98,7 @@ def take_account(keys: PartKeys, account: str) -> Unit:
     return [
         _take(keys, "accounts", account),
         ("DEL", keys.days(account)),
+        ("DEL", keys.left_out(account)),
         ("SREM", keys.known, account),
     ]
 
@@ -109,6 +114,7 @@ def take_record(keys: PartKeys, key: str) -> Unit:
     unit = take_account(keys, key)
     if found := days_of(key):
         unit.append(("HDEL", keys.days(found[0]), found[1]))
+        unit.append(("HDEL", keys.left_out(found[0]), found[1]))
     return unit
 
 

@@ -97,6 +97,10 @@ class PartKeys:
         """Hash: by month, the account's daily series."""
         return f"{self.root}days:{account}"
 
+    def left_out(self, account: str) -> str:
+        """Hash: by month, the days that are left out of the account's judgement."""
+        return f"{self.root}left_out:{account}"
+
 
 def place(fired_us: int, alert_id: str) -> str:
     """Return where an alert stands among all, by time; also the cursor of a list of alerts.

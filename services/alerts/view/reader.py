@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.accounts import AccountSummary
+from schemas.accounts import AccountSummary, LeftOut
 from services.alerts import daily, showing
 from services.alerts.shown import (
     AccountPage,
@@ -31,6 +31,7 @@ MOMENTS: Final = 1_000
 """Entries of a timeline that a page shows at most, the newest."""
 
 _metrics = msgspec.json.Decoder(dict[str, list[float]]).decode
+_left_out = msgspec.json.Decoder(LeftOut).decode
 _summary = msgspec.json.Decoder(AccountSummary).decode
 
 
@@ -92,10 +93,11 @@ class Reader:
             ("HVALS", keys.alerts(account)),
             ("ZREVRANGE", keys.timeline(account), 0, MOMENTS - 1),
             ("HGETALL", keys.days(account)),
+            ("HGETALL", keys.left_out(account)),
         ]
         async with self._link.bounded():
             found = await self._link.ask_at_once(asked)
-            opened, resolved, summary, alerts, moments, days = found
+            opened, resolved, summary, alerts, moments, days, left = found
             if not (opened or resolved or summary or alerts):
                 return None
             return showing.account_page(
@@ -106,6 +108,10 @@ class Reader:
                 [unpack(Moment, one) for one in moments],
                 self._months(zip(days[::2], days[1::2], strict=True)),
                 self._today(),
+                {
+                    name.decode(): _left_out(plain(one))
+                    for name, one in zip(left[::2], left[1::2], strict=True)
+                },
             )
 
     async def accounts(

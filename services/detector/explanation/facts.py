@@ -2,8 +2,33 @@
 
 from services import wording
 from services.detector.explanation import words
-from services.detector.explanation.words import Because
+from services.detector.explanation.words import Because, Ended
 from services.wording import counted, listed, percent
+
+
+def changed_line(object_: str, because: Because, _: Ended) -> str:
+    """Return the line of `change`: of a payment, a contact, or the administrators."""
+    if "payment" in because:
+        return payment_line(object_, because)
+    return left_line(object_, because) if "successor" in because else admins_line(object_, because)
+
+
+def changed(object_: str, because: Because, _: Ended) -> list[str]:
+    """Return the sentences of `change`."""
+    if "payment" in because:
+        return payment(object_, because)
+    return left(object_, because) if "successor" in because else admins(object_, because)
+
+
+def due_line(object_: str, because: Because, _: Ended) -> str:
+    """Return the line of `deadline`: of a renewal, or a payment method."""
+    tell = renewal_line if "checklist" in because else method_line
+    return tell(object_, because)
+
+
+def due(object_: str, because: Because, _: Ended) -> list[str]:
+    """Return the sentences of `deadline`."""
+    return (renewal if "checklist" in because else method)(object_, because)
 
 
 def payment_line(payment: str, because: Because) -> str:

@@ -1,22 +1,24 @@
 """Growth, a sudden fall and a slow one in words."""
 
 from services.detector.explanation import words
-from services.detector.explanation.words import Because
+from services.detector.explanation.words import Because, Ended
 from services.wording import capital, counted, percent, quantity
 
 
-def rose_line(metric: str, because: Because) -> str:
+def rose_line(metric: str, because: Because, ended: Ended) -> str:
     """Return the line of `expansion`."""
-    if _over(because):
+    if words.is_over(ended, _low(because)):
         return words.back(metric)
+    if words.stands(ended):
+        return words.stays(metric)
     days = words.length(because["window"])
     return f"{words.usage(metric)} rose {percent(because['ratio'] - 1)} in {days} days"
 
 
-def rose(metric: str, because: Because) -> list[str]:
+def rose(metric: str, because: Because, ended: Ended) -> list[str]:
     """Return the sentences of `expansion`."""
     sentences = [words.compared(metric, because)]
-    if _over(because):
+    if words.is_over(ended, _low(because)):
         sentences.append("That is near the usual level again.")
     else:
         sentences.extend(_parts(because))
@@ -25,7 +27,7 @@ def rose(metric: str, because: Because) -> list[str]:
     return [*sentences, *words.left_out(because), words.swings(because, told)]
 
 
-def _over(because: Because) -> bool:
+def _low(because: Because) -> bool:
     return bool(because["ratio"] < because["thresholds_in_force"]["clear"])
 
 
@@ -41,21 +43,23 @@ def _parts(because: Because) -> list[str]:
     ]
 
 
-def fast_line(metric: str, because: Because) -> str:
+def fast_line(metric: str, because: Because, ended: Ended) -> str:
     """Return the line of `fastdrop`."""
-    if _is_back(because):
+    if words.is_over(ended, _is_back(because)):
         return words.back(metric)
+    if words.stands(ended):
+        return words.stays(metric)
     word = "fell" if because["ratio"] < 1 else "rose"
     return f"{words.usage(metric)} {word} {percent(abs(because['ratio'] - 1))} in a week"
 
 
-def fast(metric: str, because: Because) -> list[str]:
+def fast(metric: str, because: Because, ended: Ended) -> list[str]:
     """Return the sentences of `fastdrop`."""
     weeks = counted(because["weeks_before"], "week")
     sentences = [words.compared(metric, because, f", by the median of {weeks} before")]
-    if _is_back(because):
+    if words.is_over(ended, _is_back(because)):
         sentences.append("That is near the level before again.")
-    else:
+    elif not words.stands(ended):
         sentences.append("Whether it lasts is not known yet.")
     return [*sentences, *words.features(because), *words.left_out(because)]
 
@@ -64,15 +68,17 @@ def _is_back(because: Because) -> bool:
     return bool(because["ratio"] > because["thresholds_in_force"]["clear"])
 
 
-def slow_line(metric: str, because: Because) -> str:
+def slow_line(metric: str, because: Because, ended: Ended) -> str:
     """Return the line of `slowdrift`."""
+    if words.stands(ended):
+        return words.stays(metric)
     if because["slope"] >= 0:
         return f"{words.usage(metric)} sinks no longer"
     weeks = len(because["weeks"])
     return f"{words.usage(metric)} sank {percent(because['fall'])} in {weeks} weeks"
 
 
-def slow(metric: str, because: Because) -> list[str]:
+def slow(metric: str, because: Because, _: Ended) -> list[str]:
     """Return the sentences of `slowdrift`."""
     on, weeks = words.day(because["window"]["to"]), len(because["weeks"])
     usage = capital(words.usage(metric))

@@ -1,18 +1,19 @@
 """Falls that many customers share, and how customers alike do, in words."""
 
 from services.detector.explanation import words
-from services.detector.explanation.words import Because
+from services.detector.explanation.words import Because, Ended
+from services.detector.peers import COMPANY
 from services.wording import counted, percent
 
 
-def incident_line(_: str, because: Because) -> str:
+def incident_line(_: str, because: Because, ended: Ended) -> str:
     """Return the line of an incident."""
-    if _is_over(because):
+    if words.is_over(ended, _is_over(because)):
         return "as many customers as usual are low again"
     return f"about {counted(_more(because), 'more customer')} than usual are low"
 
 
-def incident(_: str, because: Because) -> list[str]:
+def incident(_: str, because: Because, ended: Ended) -> list[str]:
     """Return the sentences of an incident."""
     window, limits = because["window"], because["thresholds_in_force"]
     told = (
@@ -21,7 +22,7 @@ def incident(_: str, because: Because) -> list[str]:
         f"{percent(limits['fallen_ratio'])} of what is usual, {words.days(window)}; "
         f"{percent(because['ordinary_share'])} would be ordinary."
     )
-    if _is_over(because):
+    if words.is_over(ended, _is_over(because)):
         return [told]
     return [
         f"{told} That is about {counted(_more(because), 'customer')} more than usual.",
@@ -39,10 +40,9 @@ def peers(because: Because) -> list[str]:
     told = []
     ratio = because.get("peer_ratio")
     if ratio is not None:
-        told.append(
-            f"Similar customers: {words.signed(ratio - 1)} "
-            f"(median of {because['peer_accounts']:,})."
-        )
+        # A record of before the scope was kept does not say which: it was worded so.
+        who = "All customers" if because.get("peer_scope") == COMPANY else "Similar customers"
+        told.append(f"{who}: {words.signed(ratio - 1)} (median of {because['peer_accounts']:,}).")
     if "incident" in because:
         since = words.day(because["incident"]["since"])
         told.append(

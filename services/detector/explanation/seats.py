@@ -1,17 +1,17 @@
 """`ratio` of seats in words."""
 
 from services.detector.explanation import words
-from services.detector.explanation.words import Because
+from services.detector.explanation.words import Because, Ended
 from services.wording import counted, percent, quantity
 
 
-def seats_line(_: str, because: Because) -> str:
+def seats_line(_: str, because: Because, ended: Ended) -> str:
     """Return the line of `ratio`."""
     line = f"{quantity(because['people'])} of {counted(because['seats'], 'seat')} used"
-    return line if _told(because) else f"{line} again"
+    return f"{line} again" if words.is_over(ended, not _told(because)) else line
 
 
-def seats(_: str, because: Because) -> list[str]:
+def seats(_: str, because: Because, ended: Ended) -> list[str]:  # noqa: ARG001
     """Return the sentences of `ratio`."""
     window, limits = because["window"], because["thresholds_in_force"]
     number = counted(because["people_now"], "person", "people")

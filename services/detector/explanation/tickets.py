@@ -1,22 +1,24 @@
 """`spike` in words."""
 
 from services.detector.explanation import words
-from services.detector.explanation.words import Because
+from services.detector.explanation.words import Because, Ended
 from services.wording import capital, counted, listed, quantity
 
 HARDLY = 0.1
 """Usual count of a week below which it is no number for a person."""
 
 
-def spike_line(metric: str, because: Because) -> str:
+def spike_line(metric: str, because: Because, ended: Ended) -> str:
     """Return the line of `spike`."""
     line = f"{_counted(metric, because['observed'])} in {words.length(because['window'])} days"
-    if _over(because):
+    if words.is_over(ended, _calm(because)):
         return f"{line}, as usual"
+    if words.stands(ended):
+        return f"{line}, the new normal"
     return f"{line}, {_usual(because)} would be usual"
 
 
-def spike(metric: str, because: Because) -> list[str]:
+def spike(metric: str, because: Because, ended: Ended) -> list[str]:
     """Return the sentences of `spike`."""
     window, count = because["window"], _counted(metric, because["observed"])
     days = counted(round(because["days_observed"]), "day")
@@ -25,12 +27,12 @@ def spike(metric: str, because: Because) -> list[str]:
         f"{days}; {_usual(because)} would be usual.",
         f"The eight weeks before brought {listed([_week(one) for one in because['weekly']])}.",
     ]
-    if _over(because):
+    if words.is_over(ended, _calm(because)):
         sentences.append("That is an ordinary week again.")
     return [*sentences, *_rare(because), *words.left_out(because), *_least(metric, because)]
 
 
-def _over(because: Because) -> bool:
+def _calm(because: Because) -> bool:
     return bool(because["observed"] <= because["calm_count"])
 
 

@@ -1,23 +1,25 @@
 """`usage_drop` and silence in words."""
 
 from services.detector.explanation import words
-from services.detector.explanation.words import Because
+from services.detector.explanation.words import Because, Ended
 from services.wording import capital, counted, percent, quantity
 
 
-def fell_line(metric: str, because: Because) -> str:
+def fell_line(metric: str, because: Because, ended: Ended) -> str:
     """Return the line of `drop`."""
     days = words.length(because["window"])
-    if _recovered(because):
+    if _recovered(because, ended):
         return words.back(metric)
+    if words.stands(ended):
+        return words.stays(metric)
     word = "fell" if because["ratio"] < 1 else "rose"
     return f"{words.usage(metric)} {word} {percent(abs(because['ratio'] - 1))} in {days} days"
 
 
-def fell(metric: str, because: Because) -> list[str]:
+def fell(metric: str, because: Because, ended: Ended) -> list[str]:
     """Return the sentences of `drop`."""
     sentences = [words.compared(metric, because)]
-    if _recovered(because):
+    if _recovered(because, ended):
         sentences.append("That is near the usual level again.")
     else:
         sentences.extend(words.lasting(because))
@@ -25,10 +27,12 @@ def fell(metric: str, because: Because) -> list[str]:
     return [*sentences, *words.features(because), *left_out, *_swings(because)]
 
 
-def stopped_line(metric: str, because: Because) -> str:
+def stopped_line(metric: str, because: Because, ended: Ended) -> str:
     """Return the line of `stop`."""
-    if _recovered(because):
+    if _recovered(because, ended):
         return words.back(metric)
+    if words.stands(ended):
+        return words.stays(metric)
     days = counted(because["window"]["days_used"], "day")
     usual = f"{quantity(because['expected'])} would be usual"
     if not because["observed"]:
@@ -38,7 +42,7 @@ def stopped_line(metric: str, because: Because) -> str:
     )
 
 
-def stopped(metric: str, because: Because) -> list[str]:
+def stopped(metric: str, because: Because, ended: Ended) -> list[str]:
     """Return the sentences of `stop`."""
     window = because["window"]
     sentences = [
@@ -46,7 +50,7 @@ def stopped(metric: str, because: Because) -> list[str]:
         f"{counted(window['days_used'], 'judged day')}, {words.days(window)}; "
         f"{quantity(because['expected'])} would be usual for these weekdays."
     ]
-    if _recovered(because):
+    if _recovered(because, ended):
         sentences.append("The last four weeks together are near the usual level again.")
     elif because["ratio"] <= because["thresholds_in_force"]["ratio"]:
         sentences.append(
@@ -56,9 +60,10 @@ def stopped(metric: str, because: Because) -> list[str]:
     return [*sentences, *words.features(because), *words.left_out(because)]
 
 
-def _recovered(because: Because) -> bool:
+def _recovered(because: Because, ended: Ended) -> bool:
     ratio = because.get("ratio_28")
-    return ratio is not None and ratio >= because.get("thresholds_in_force", {}).get("clear", 2)
+    clear = because.get("thresholds_in_force", {}).get("clear", 2)
+    return words.is_over(ended, ratio is not None and ratio >= clear)
 
 
 def _swings(because: Because) -> list[str]:
@@ -72,21 +77,21 @@ def _swings(because: Because) -> list[str]:
     return [words.swings(because, f"drops under {percent(least)}")]
 
 
-def silent_line(_: str, because: Because) -> str:
+def silent_line(_: str, because: Because, ended: Ended) -> str:
     """Return the line of `silence`."""
-    if not _silent(because):
+    if words.is_over(ended, not _silent(because)):
         return "activity is back"
     # A date, for the line is read for as long as the alert is open.
     return f"no activity since {words.day(because['last_active'])}"
 
 
-def silent(object_: str, because: Because) -> list[str]:
+def silent(object_: str, because: Because, ended: Ended) -> list[str]:
     """Return the sentences of `silence`."""
-    if not _silent(because):
+    if words.is_over(ended, not _silent(because)):
         active = counted(because["active_days_of_last_14"], "day")
         last = words.day(because["last_active"])
         return [f"Activity is back: {active} of the last 14, most recently on {last}."]
-    line, on = capital(silent_line(object_, because)), words.day(because["window"]["to"])
+    line, on = capital(silent_line(object_, because, ended)), words.day(because["window"]["to"])
     days, left_out = counted(because["days_silent"], "day"), []
     if because["days_silent"] != because["calendar_days_silent"]:
         days += f" ({because['calendar_days_silent']:,} by the calendar)"

@@ -10,6 +10,15 @@ from services import wording
 from services.wording import capital, listed, percent, quantity
 
 Because = Mapping[str, Any]
+Ended = str | None
+"""Why an alert is over, as its record says: empty while it is open, None where nobody says."""
+
+STANDS = "It has stood for so long that it counts as usual from now on."
+ACCEPTED = "Somebody has said that this is usual from now on."
+STOOD = {"new_normal": STANDS, "accepted": ACCEPTED}
+"""What is said of what is not over though its alert has ended, by the reason."""
+LATE = "Data that came late take this back."
+"""What is said of an alert that was withdrawn."""
 
 FEATURE = "@feature:"
 """Prefix of an object that is a tracked feature."""
@@ -92,6 +101,33 @@ def back(metric: str) -> str:
     """Return the line of a metric that is what it was."""
     verb = "are back near their" if metric == "@people" else "is back near its"
     return f"{usage(metric)} {verb} usual level"
+
+
+def stays(metric: str) -> str:
+    """Return the line of a metric whose change has become usual."""
+    verb = "stay at their" if metric == "@people" else "stays at its"
+    return f"{usage(metric)} {verb} new level"
+
+
+def is_over(ended: Ended, by_evidence: bool) -> bool:
+    """Tell whether what was reported is over.
+
+    Args:
+        ended: Why the alert ended, if it did.
+        by_evidence: What the numbers say by themselves, where nobody says more.
+    """
+    return by_evidence if ended is None else ended == "recovered"
+
+
+def stands(ended: Ended) -> bool:
+    """Tell whether the alert ended though what it reported still holds."""
+    return ended in STOOD
+
+
+def end(ended: Ended) -> list[str]:
+    """Say what became of the alert where the numbers do not tell."""
+    said = STOOD | {"withdrawn": LATE}
+    return [said[ended]] if ended in said else []
 
 
 def compared(object_: str, because: Because, by: str = "") -> str:

@@ -45,6 +45,7 @@ class Line:
     Attributes:
         active: Days that have something in them, forgotten ones too.
         start: First day with data ever seen; the account's history of this metric begins there.
+        fresh: Day since which it says what is usual, as a new normal began there; 0 for `start`.
         first: Day of `values[0]`, a block boundary.
         values: Thousandths per day.
         sources: Who feeds it, in order of name.
@@ -57,6 +58,7 @@ class Line:
     __slots__ = (
         "active",
         "first",
+        "fresh",
         "revised",
         "revised_after",
         "sources",
@@ -70,6 +72,7 @@ class Line:
         """Begin a line at a day."""
         self.active = 0
         self.start = day
+        self.fresh = 0
         self.first = block_of(day)
         self.values = array("q", bytes(8 * BLOCK_DAYS))
         self.sources: tuple[str, ...] = ()
@@ -214,6 +217,18 @@ class Buckets:
             line.start = day
         if day <= judged:
             line.revise(day, judged)
+
+    def relearn(self, metric: str, day: int) -> None:
+        """Let what is usual of a line, and its swings, be learned from a day on.
+
+        Args:
+            metric: The line; nothing happens where there is none.
+            day: Days since 1970-01-01.
+        """
+        line = self.lines.get(metric)
+        if line is not None:
+            line.fresh = day
+            del line.swings[:]
 
     def feed(self, metric: str, source: str) -> None:
         """Note who feeds a line that there is."""

@@ -63,6 +63,7 @@ class Abandonment:
     Params: ClassVar[type[day.Params]] = AbandonmentParams
     combines: ClassVar[bool] = False
     adapts: ClassVar[bool] = True
+    rearms: ClassVar[day.Rearms] = "cleared"
 
     @staticmethod
     def kind(params: AbandonmentParams) -> str:  # noqa: ARG004
@@ -115,16 +116,19 @@ def _examine(series: Series, params: AbandonmentParams) -> _Found:
     low = told & (ratio <= params.ratio) & (lead >= asked)
     low &= fall.still_low(base, LAG) & fall.deep_without_worst(base)
     high, medium = SEVERITIES.index("high"), SEVERITIES.index("medium")
+    still = settled(alone.ratio(LAG))
     return _Found(
         fires=fall.sure(low, fall.posterior(base, drift, LAG), asked),
         clears=told & (ratio >= params.clear),
         told=told,
         severity=np.where(ratio <= GONE_RATIO, high, medium),
+        usual=settled(own),
+        over=lambda place, usual: bool(still[place] >= params.clear * max(own[place], usual)),
         base=base,
         drift=drift,
         own=own,
         ratio=ratio,
-        alone=settled(alone.ratio(LAG)),
+        alone=still,
         lead=lead,
         asked=asked,
     )

@@ -23,6 +23,7 @@ def pick(series: Series, rows: NDArray[np.intp]) -> Series:
         swings=series.swings[rows],
         active=series.active[rows],
         whole=None if series.whole is None else pick(series.whole, rows),
+        fresh=None if series.fresh is None else series.fresh[rows],
         memo={},
     )
 

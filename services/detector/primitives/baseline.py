@@ -120,11 +120,20 @@ class Baseline:
         return both
 
 
+def days_of(series: Series) -> NDArray[np.int64]:
+    """Return how many days say what is usual, (accounts,): those known, since a new normal if any.
+
+    Source:
+        signals.md, `drop`: it ends with the new normal, which is what later days are compared with.
+    """
+    return series.known if series.fresh is None else np.minimum(series.known, series.fresh)
+
+
 def learned(series: Series) -> tuple[NDArray[np.intp], Series]:
     """Return the rows known for long enough to have a baseline at all, and only these accounts."""
     found: tuple[NDArray[np.intp], Series] | None = series.memo.get("learned")
     if found is None:
-        rows = np.flatnonzero(series.known >= KNOWN_DAYS)
+        rows = np.flatnonzero(days_of(series) >= KNOWN_DAYS)
         found = rows, series if len(rows) == len(series.known) else pick(series, rows)
         series.memo["learned"] = found
     return found
@@ -174,18 +183,22 @@ def measure(series: Series) -> Baseline:
 
 def _measured(series: Series) -> Baseline:
     counts, used = by_lag(series, HISTORY_DAYS)
+    known = days_of(series)
+    if series.fresh is not None:
+        fresh = np.arange(HISTORY_DAYS)[:, np.newaxis] < known
+        counts, used = counts * fresh, used * fresh
     weekdays = (WEEKS, 7, len(series.known))
     blocks = counts[LAG:].reshape(weekdays), used[LAG:].reshape(weekdays)
     sums, opened = total(blocks[0]), total(blocks[1])
     baseline, days = total(sums), total(opened)
     mean = np.divide(baseline, days, out=np.zeros_like(baseline), where=days > 0)
     usual = np.divide(sums, opened, out=np.tile(mean, (7, 1)), where=opened > 0)
-    weeks = _weeks(*blocks, usual, series.known)
+    weeks = _weeks(*blocks, usual, known)
     dispersion, cap, patience = _noise(*weeks)
     recent = counts[:RECENT_DAYS], used[:RECENT_DAYS]
     return Baseline(
         day=series.day,
-        known=np.minimum(series.known, HISTORY_DAYS).astype(np.float64),
+        known=np.minimum(known, HISTORY_DAYS).astype(np.float64),
         counts=recent[0],
         used=recent[1],
         usual=usual,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+
+Rearms = Literal["relearned", "cleared", "calm"]
+"""What must happen to a new normal before another alert: that what is usual is learned anew from
+it; that the condition clears; that it fires no longer."""
 
 SWING_WEEKS = 42
 """Weekly swing numbers per metric; `drop` reads those of 8 to 41 weeks ago (detection.md §1.4)."""
@@ -44,6 +48,8 @@ class Series:
         active: Shape (accounts,); days with a count in the account's whole life, at least; those
             that have left `counts` are among them.
         whole: Row by row what the row is a part of, over the same days, or None.
+        fresh: Shape (accounts,); how many of the last columns say what is usual now: all that are
+            known, or those since a level that was accepted as the new normal. None for all.
         memo: What was computed of the arrays, so that primitives share it.
     """
 
@@ -54,6 +60,7 @@ class Series:
     swings: Floats
     active: Ints
     whole: "Series | None" = None
+    fresh: Ints | None = None
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -71,6 +78,10 @@ class Verdicts:
             raise, change or clear an alert.
         ratio: Shape (accounts,); observed / usual of 28 days, NaN where unknown; None of a
             primitive that does not compare them.
+        usual: Shape (accounts,); what the row is compared with, in the primitive's own units, where
+            that becomes used to what holds within the life of an alert; None of other primitives.
+        over: Whether a row is over beside what was usual at another time, such as when its alert
+            was raised: what has only become usual has not recovered. None without `usual`.
     """
 
     fires: Bools
@@ -79,13 +90,15 @@ class Verdicts:
     severity: NDArray[np.int8]
     because: Callable[[int], dict[str, Any]]
     ratio: Floats | None = None
+    usual: Floats | None = None
+    over: Callable[[int, float], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What a primitive finds of the accounts that it looks at: `Verdicts` of them alone.
 
-    Each primitive adds its statistics. All but `ratio_28` have the shape (accounts looked at,).
+    Each primitive adds its statistics. What is not None has the shape (accounts looked at,).
 
     Args:
         fires: The condition holds on the judged day.
@@ -93,6 +106,8 @@ class Found:
         told: False where the data cannot tell.
         severity: Index into `schemas.alerts.SEVERITIES` where `fires`.
         ratio_28: `Verdicts.ratio` of them; None of a primitive that does not compare them.
+        usual: `Verdicts.usual` of them, likewise.
+        over: `Verdicts.over`, asked by their place among them.
     """
 
     fires: Bools
@@ -100,6 +115,8 @@ class Found:
     told: Bools
     severity: Ints
     ratio_28: Floats | None = None
+    usual: Floats | None = None
+    over: Callable[[int, float], bool] | None = None
 
 
 def spread(
@@ -122,6 +139,7 @@ def spread(
         result[rows] = column
         return result
 
+    over = found.over
     return Verdicts(
         fires=over_all(found.fires, False),
         clears=over_all(found.clears, False),
@@ -129,6 +147,8 @@ def spread(
         severity=over_all(found.severity, np.int8(0)),
         because=because,
         ratio=None if found.ratio_28 is None else over_all(found.ratio_28, np.nan),
+        usual=None if found.usual is None else over_all(found.usual, np.nan),
+        over=over and (lambda row, usual: over(int(np.searchsorted(rows, row)), usual)),
     )
 
 
@@ -146,8 +166,10 @@ class DayPrimitive(Protocol):
     combines: ClassVar[bool]
     """True to judge all metrics that a flag selects as one series, False to judge each."""
     adapts: ClassVar[bool]
-    """Whether it compares with what becomes used to a change, so that it may cease to fire though
-    nothing is over. False where nothing but the end of the condition can end it."""
+    """Whether it compares with a past of `history_days` that becomes used to a change: then it may
+    cease to fire though nothing is over, and what is older has no part in it."""
+    rearms: ClassVar[Rearms]
+    """After what it is told again, once it has ended as the new normal."""
 
     @staticmethod
     def kind(params: Any) -> str:

@@ -13,6 +13,8 @@ from services.detector.primitives.day import Bools, Floats, Found, Series, Verdi
 
 WINDOWS = (28, 21)
 """Days of the two windows that may hit (detection.md §1.6); evidence names the first that does."""
+WATCH_EVIDENCE = 2.33
+"""Standard deviations from which a fall is shown, and not told yet (detection.md §1)."""
 CRITICAL_RATIO, HIGH_RATIO = 0.5, 0.7
 """Ratios of 28 days at or below which a drop is critical or high (detection.md §1)."""
 
@@ -63,6 +65,7 @@ class Drop:
     Params: ClassVar[type[day.Params]] = DropParams
     combines: ClassVar[bool] = False
     adapts: ClassVar[bool] = True
+    rearms: ClassVar[day.Rearms] = "relearned"
 
     @staticmethod
     def kind(params: DropParams) -> str:  # noqa: ARG004
@@ -103,6 +106,30 @@ def weekly_swing(series: Series) -> Floats:
     if len(rows):
         swings[rows] = baseline.swing(baseline.measure(old))
     return swings
+
+
+def watched(series: Series) -> Bools:
+    """Return which series seem to fall, but not so surely that it is told: the watch level.
+
+    Args:
+        series: Accounts on the judged day.
+
+    Returns:
+        Shape (accounts,); True where `Drop` fires with `WATCH_EVIDENCE` in the place of its default
+        evidence, and not with that.
+
+    Source:
+        detection.md §1, "Watch"; shown on the account's page, never sent.
+    """
+    result = np.zeros(len(series.known), dtype=np.bool_)
+    rows, old = baseline.learned(series)
+    if len(rows):
+        result[rows] = _examine(old, _WATCH).fires & ~_examine(old, _DEFAULT).fires
+    return result
+
+
+_DEFAULT = DropParams(metric="@meaningful")
+_WATCH = DropParams(metric="@meaningful", evidence=WATCH_EVIDENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ class Expansion:
     Params: ClassVar[type[day.Params]] = ExpansionParams
     combines: ClassVar[bool] = False
     adapts: ClassVar[bool] = True
+    rearms: ClassVar[day.Rearms] = "relearned"
 
     @staticmethod
     def kind(params: ExpansionParams) -> str:  # noqa: ARG004

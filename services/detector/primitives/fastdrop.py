@@ -13,8 +13,8 @@ from services.detector.primitives.day import Floats, Found, Series, Verdicts
 from services.detector.primitives.fall import Posterior
 from services.detector.primitives.weekly import Weeks
 
-BEFORE_WEEKS = 8
-"""Weeks 2 to 9, whose median is the level before (signals.md)."""
+WEEK, BEFORE_WEEKS = 7, 8
+"""Days of a week, and weeks 2 to 9, whose median is the level before (signals.md)."""
 LEAST_WEEKS = 5
 """Of these, how many must count: with fewer the median is that of half a holiday season."""
 MEDIAN_SHARE = 2 / np.pi
@@ -59,6 +59,7 @@ class FastDrop:
     Params: ClassVar[type[day.Params]] = FastDropParams
     combines: ClassVar[bool] = False
     adapts: ClassVar[bool] = True
+    rearms: ClassVar[day.Rearms] = "relearned"
 
     @staticmethod
     def kind(params: FastDropParams) -> str:  # noqa: ARG004
@@ -114,11 +115,16 @@ def _examine(series: Series, params: FastDropParams) -> _Found:
     told = baseline.tellable(base) & weeks.used[0] & (many >= LEAST_WEEKS) & (level > 0)
     low = told & (ratio <= settled(np.asarray(1 - params.fall)))
     posterior = fall.posterior_of(base, drift, observed, _behind(weeks), expected)
+    week = total(base.usual[:WEEK])
+    # What is left of a usual week where some of its days are masked.
+    left = settled(share(observed * week, weeks.expected[0]))
     return _Found(
         fires=fall.sure(low, posterior, settled(params.evidence * base.patience)),
         clears=told & (ratio > settled(np.asarray(1 - params.fall / 2))),
         told=told,
         severity=fall.severity(ratio, CRITICAL_RATIO, HIGH_RATIO),
+        usual=settled(week * level),
+        over=lambda place, usual: bool(left[place] > (1 - params.fall / 2) * usual),
         base=base,
         weeks=weeks,
         drift=drift,

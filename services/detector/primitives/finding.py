@@ -19,6 +19,8 @@ class Finding(NamedTuple):
         clears: The clear condition holds.
         severity: How bad it is, while it fires.
         because: The evidence, plain JSON.
+        ratio: Observed / usual of 28 days; NaN where the condition does not compare them.
+        usual: What it is compared with, where that becomes used to what holds.
     """
 
     object: str
@@ -26,6 +28,8 @@ class Finding(NamedTuple):
     clears: bool
     severity: Severity
     because: dict[str, Any]
+    ratio: float = float("nan")
+    usual: float | None = None
 
 
 class DatePrimitive(Protocol):

@@ -82,6 +82,7 @@ class Ratio:
     Params: ClassVar[type[day.Params]] = RatioParams
     combines: ClassVar[bool] = False
     adapts: ClassVar[bool] = False
+    rearms: ClassVar[day.Rearms] = "cleared"
 
     @staticmethod
     def kind(params: RatioParams) -> str:

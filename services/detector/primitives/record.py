@@ -5,10 +5,21 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from services.detector.primitives.baseline import LAG, WEEKS, Baseline, smallest_fall
-from services.detector.primitives.day import Bools, Floats
+from services.detector.primitives.arrays import settled
+from services.detector.primitives.baseline import (
+    LAG,
+    WEEKS,
+    Baseline,
+    drift,
+    learned,
+    measure,
+    smallest_fall,
+    tellable,
+)
+from services.detector.primitives.day import Bools, Floats, Series
 from services.detector.primitives.fall import gain
 
 THURSDAY = 3
@@ -103,10 +114,49 @@ def since(base: Baseline, ages: Sequence[int]) -> str:
     return iso(base.day - rows[best] + 1)
 
 
+def habits(series: Series) -> NDArray[np.int64]:
+    """Return what is usual of each series, as people are shown it.
+
+    Args:
+        series: Any number of accounts.
+
+    Returns:
+        Shape (accounts, 9), thousandths of three digits that count: what is usual on an open
+        Monday, Tuesday ... Sunday, the dispersion phi, the drift tau; all 0 where nothing is usual,
+        or not yet.
+
+    Source:
+        detection.md §1.1 to §1.4.
+    """
+    result = np.zeros((len(series.known), 9), dtype=np.int64)
+    rows, old = learned(series)
+    if len(rows):
+        base, tau2 = measure(old), drift(old)
+        week = [base.cap * base.usual[lag] for lag in _lags(base.day)]
+        told = np.stack([*week, base.dispersion, np.sqrt(tau2)], axis=1)
+        whole = _three_digits(np.rint(1000 * settled(told)).astype(np.int64))
+        result[rows] = np.where(tellable(base)[:, np.newaxis], whole, 0)
+    return result
+
+
+_POWERS = 10 ** np.arange(18, dtype=np.int64)
+
+
+def _three_digits(whole: NDArray[np.int64]) -> NDArray[np.int64]:
+    digits = np.searchsorted(_POWERS, whole, side="right")
+    unit = _POWERS[np.maximum(digits - 3, 0)]
+    rounded: NDArray[np.int64] = (whole + unit // 2) // unit * unit
+    return rounded
+
+
+def _lags(day: int) -> list[int]:
+    """Return how many days before a day the last Monday, Tuesday ... Sunday were."""
+    return [(day + THURSDAY - weekday) % 7 for weekday in range(7)]
+
+
 def _usual_week(base: Baseline) -> list[float | None]:
     """Return what is usual on an open Monday, Tuesday ... Sunday."""
-    lags = [(base.day + THURSDAY - weekday) % 7 for weekday in range(7)]
-    return [plain(base.cap[0] * base.usual[lag, 0]) for lag in lags]
+    return [plain(base.cap[0] * base.usual[lag, 0]) for lag in _lags(base.day)]
 
 
 def _week(base: Baseline, weeks_ago: int) -> dict[str, float | None]:

@@ -88,6 +88,7 @@ class Silence:
     Params: ClassVar[type[day.Params]] = SilenceParams
     combines: ClassVar[bool] = True
     adapts: ClassVar[bool] = False
+    rearms: ClassVar[day.Rearms] = "calm"
 
     @staticmethod
     def kind(params: SilenceParams) -> str:

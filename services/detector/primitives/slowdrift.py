@@ -64,6 +64,7 @@ class SlowDrift:
     Params: ClassVar[type[day.Params]] = SlowDriftParams
     combines: ClassVar[bool] = False
     adapts: ClassVar[bool] = True
+    rearms: ClassVar[day.Rearms] = "relearned"
 
     @staticmethod
     def kind(params: SlowDriftParams) -> str:  # noqa: ARG004

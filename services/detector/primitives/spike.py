@@ -94,6 +94,7 @@ class Spike:
     Params: ClassVar[type[day.Params]] = SpikeParams
     combines: ClassVar[bool] = False
     adapts: ClassVar[bool] = True
+    rearms: ClassVar[day.Rearms] = "cleared"
 
     @staticmethod
     def kind(params: SpikeParams) -> str:
@@ -119,13 +120,15 @@ class Spike:
         """
         found = _examine(series)
         fires = found.told & _stands_out(found, found.count.seen, found.days.seen, params)
-        calm = settled(found.count.seen) <= settled(_calm(found))
+        seen, calm = settled(found.count.seen), settled(_calm(found))
         return Verdicts(
             fires=fires,
-            clears=found.told & calm & ~fires,
+            clears=found.told & (seen <= calm) & ~fires,
             told=found.told,
             severity=np.full(len(fires), SEVERITIES.index("medium"), dtype=np.int8),
             because=lambda row: _because(series, params, row),
+            usual=calm,
+            over=lambda row, usual: bool(seen[row] <= usual),
         )
 
 

@@ -52,6 +52,7 @@ class Stop:
     Params: ClassVar[type[day.Params]] = StopParams
     combines: ClassVar[bool] = False
     adapts: ClassVar[bool] = True
+    rearms: ClassVar[day.Rearms] = "relearned"
 
     @staticmethod
     def kind(params: StopParams) -> str:  # noqa: ARG004

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.detector.primitives.arrays import by_lag, share, total
-from services.detector.primitives.baseline import Baseline
+from services.detector.primitives.baseline import Baseline, days_of
 from services.detector.primitives.day import Bools, Floats, Ints, Series
 
 OPEN_DAYS = 4
@@ -45,7 +45,7 @@ def measure(series: Series, base: Baseline, weeks: int) -> Weeks:
     observed = total(counts[:, k] for k in range(7))
     expected = total(base.usual[k] * open_[:, k] for k in range(7))
     days = total(open_[:, k] for k in range(7))
-    whole = np.arange(7, 7 * weeks + 1, 7)[:, np.newaxis] <= series.known
+    whole = np.arange(7, 7 * weeks + 1, 7)[:, np.newaxis] <= days_of(series)
     used = whole & (days >= OPEN_DAYS) & (expected > 0)
     level = np.where(used, share(observed, expected), np.nan)
     return Weeks(observed, expected, used, level)

@@ -2,19 +2,25 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka import TopicPartition
 
 from services.alerts import consumer as module
+from services.alerts.accounts import Accounts
+from services.alerts.cases import alarms
+from services.alerts.cases.partition import Partition
+from services.alerts.cases.timeline import Entry
 from services.alerts.consumer import Consumer
-from services.alerts.ownership import Ownership
+from services.alerts.ownership import Owned, Ownership
 from services.alerts.settings import AlertsSettings
 from services.runtime import Health
 from services.settings import load_settings
+from tests.unit.alerts import builders as a
 
 ROOT = Path(__file__).parents[3]
 LOG = TopicPartition("alerts.v1", 0)
@@ -68,6 +74,33 @@ async def test_what_was_told_before_a_freeze_is_as_old_as_the_freeze_was_long(
     monkeypatch.setattr(consumer, "_consumer", told)
     told.polled = 1_800_000_000_000
     assert consumer._age(LOG) == 20.0
+
+
+class Noting:
+    """What stands in the place of a projection: it notes what it is told."""
+
+    def __init__(self) -> None:
+        self.cases: dict[str, list[str]] = {}
+
+    def note_cases(self, changed: Mapping[str, Sequence[Entry]], _: object) -> None:
+        self.cases |= {case: [one.type for one in lines] for case, lines in changed.items()}
+
+
+async def test_what_raised_before_is_tried_by_whoever_takes_the_partition_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def take(*_: object) -> None:
+        raise ArithmeticError("a bug")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(alarms, "take", take)
+        stored = a.store({}, a.folded(a.raised()).cut())
+    consumer, view, told = await reading(), Noting(), list[str]()
+    monkeypatch.setattr(consumer, "_folded", lambda _, cases: told.extend(one.id for one in cases))
+    unused: Any = None
+    partition, projection = Partition.restore(0, 1, stored), cast(Any, view)
+    consumer._try_held(Owned(partition, unused, Accounts(), projection, partition.stamp))
+    assert (partition.held, view.cases, told) == (0, {"acme": ["alert.raised"]}, ["acme"])
 
 
 FAILING = """

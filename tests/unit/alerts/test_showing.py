@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from schemas.accounts import AccountSummary
+from schemas.accounts import AccountSummary, Usual
 from services.alerts import moments, showing
 from services.alerts.cases.case import Answer
 from services.alerts.shown import (
@@ -14,6 +14,7 @@ from services.alerts.shown import (
     CaseShown,
     Change,
     Moment,
+    UsualShown,
 )
 from tests.unit.alerts import builders as b
 
@@ -227,12 +228,19 @@ class TestAccount:
         told = [Moment(n=1, at=NOW, type="case.commented", title="x")]
         page = showing.account_page(
             "acme",
-            summary(seats=5, states={"usage": "ok"}, least={"usage": 16}),
+            summary(
+                seats=5,
+                states={"usage": "ok"},
+                least={"usage": 16},
+                usual={"usage": Usual([9, 9, 9, 9, 7.5, 0, 0], 1.2, 0.05)},
+                watch=["usage"],
+            ),
             line,
             alerts,
             told,
             {},
             NOW,
+            {"2026-05": {"": {"Labor Day": [1], "closure": [31]}}},
         )
         order = ["high", "low", "shadow", "new", "old"]
         assert page == AccountPage(
@@ -247,6 +255,9 @@ class TestAccount:
             seats=5,
             states={"usage": "ok"},
             least={"usage": 16},
+            usual={"usage": UsualShown(week=[9, 9, 9, 9, 7.5, 0, 0], dispersion=1.2, swing=0.05)},
+            watch=["usage"],
+            left_out={"": {"2026-05-01": "Labor Day"}},
             case=line,
             alerts=sorted(alerts, key=lambda one: order.index(one.alert_id)),
             timeline=told,

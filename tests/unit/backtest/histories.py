@@ -205,7 +205,7 @@ class _Logs:
                     self._waiting[home].append(entry)
 
 
-PEERS = ("peer_ratio", "peer_accounts", "text")
+PEERS = ("peer_ratio", "peer_accounts", "peer_scope", "text")
 """What of the evidence depends on when summaries of others came: no part of what is promised."""
 
 

@@ -81,14 +81,32 @@ def fire(cond: list[bool], cool: int = 28, rearm: int = 7) -> list[int]:
             Policy(clear_days=1, expire_days=4, cooldown_days=2, rearm_days=2),
             [(0, "raised"), (4, "new_normal"), (16, "raised")],
         ),
-        # but for what becomes used to nothing
+        # but where a condition that holds no longer is over
         (
             "FFFFF.......F.CCF",
-            Policy(clear_days=1, expire_days=4, cooldown_days=2, rearm_days=2, adapts=False),
+            Policy(clear_days=1, expire_days=4, cooldown_days=2, rearm_days=2, rearms="calm"),
             [
                 *((0, "raised"), (4, "new_normal"), (12, "raised")),
                 *((14, "recovered"), (16, "raised")),
             ],
+        ),
+        # another alert asks for as many running as the first
+        (
+            "FFCF.FFC",
+            Policy(dwell=2, clear_days=1, cooldown_days=3, rearm_days=1),
+            [(1, "raised"), (2, "recovered"), (6, "raised"), (7, "recovered")],
+        ),
+        # what is older than all that is compared with is no reason to be quiet
+        (
+            "FFFFFFFFFF",
+            Policy(expire_days=2, cooldown_days=1, rearm_days=9, memory_days=6),
+            [(0, "raised"), (2, "new_normal"), (6, "raised"), (8, "new_normal")],
+        ),
+        # what is compared with the new normal from then on may be told at once
+        (
+            "FFFFF",
+            Policy(expire_days=2, cooldown_days=1, rearm_days=9, rearms="relearned"),
+            [(0, "raised"), (2, "new_normal"), (3, "raised")],
         ),
         # worse at once, better only after a week of it
         ("FHFFFFFFF", Policy(), [(0, "raised"), (1, "worsened"), (1 + EASE_DAYS, "eased")]),
@@ -190,6 +208,21 @@ def test_the_new_normal_counts_as_told_until_its_condition_is_over() -> None:
         *((True, "raised"), (True, None), (True, "new_normal"), (True, None), (True, None)),
         *((True, None), (True, None), (True, None), (True, None), (False, None)),
     ]
+
+
+def test_what_an_incident_tells_is_quiet_until_it_is_released_and_keeps_a_cool_down() -> None:
+    policy = Policy(cooldown_days=9, rearm_days=2)
+    cooling = Episode("rule", "object", "cooling", 0, raised_on=0, quiet=1)
+    fresh = Episode("rule", "object", "pending", 0)
+    found = []
+    for known in (cooling, fresh):
+        episode.join(known)
+        assert known.told
+        assert run("F", policy, known) == []
+        episode.release(known)
+        found.append(run("          F" if known is cooling else "F", policy, known))
+        found.append(run("F", policy, known) if known.state == "cooling" else [])
+    assert found == [[(10, "raised")], [], [(0, "raised")], []]
 
 
 def test_a_second_alert_of_one_day_has_another_id() -> None:

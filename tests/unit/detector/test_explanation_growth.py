@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from services.detector.explanation import explain, headline
+from services.detector.explanation import _TELLERS, explain, headline
+from services.detector.explanation.words import STANDS
+from services.detector.primitives import PRIMITIVES
 
 WINDOW = {"from": "2026-04-17", "to": "2026-05-14", "days_used": 28}
 ROSE: dict[str, Any] = {
@@ -77,6 +79,18 @@ NARROW: dict[str, Any] = {
     ],
     "thresholds_in_force": {"fewer": 2, "days": 14},
 }
+
+
+REGULAR = NARROW | {
+    "used_since": "2026-04-16",
+    "masked_days": [{"date": "2026-05-01", "reason": "Labour Day"}],
+    "core_features": [
+        {"feature": "audit", "counted": False},
+        {"feature": "chart", "counted": True},
+        {"feature": "report", "counted": False},
+    ],
+}
+AS_THEN = REGULAR | {"used": 3.0, "usual": 4.0, "usual_when_raised": 4.5}
 
 
 @pytest.mark.parametrize(
@@ -181,3 +195,92 @@ def test_an_evidence_is_told_in_a_line_and_a_paragraph(
 ) -> None:
     assert headline(kind, object_, because) == line
     assert explain(kind, object_, because) == text
+
+
+FEW = "1 core feature was used in the 28 days to 14 May 2026; 4.5 are usual, by the months before"
+LOST = (
+    "For 14 days it has been 2 at most. Used no longer: export (last on 3 April 2026) and search "
+    "(last on 30 March 2026)."
+)
+OUT = "1 May 2026 (Labour Day) was left out."
+RARE = f"audit and report are used too rarely to count. {OUT}"
+FELL_LINE = "usage stays at its new level"
+
+
+@pytest.mark.parametrize(
+    "kind, object_, because, ended, line, text",
+    [
+        (
+            *("breadth", "activity", REGULAR, ""),
+            "1 core feature in use, 4.5 are usual",
+            f"{FEW} (4, 5, 4, 5). {LOST} {RARE}",
+        ),
+        (
+            *("breadth", "activity", AS_THEN, "recovered"),
+            "3 core features in use again",
+            "3 core features were used in the 28 days to 14 May 2026; 4 are usual, by the months "
+            f"before (4, 5, 4, 5). When this was reported 4.5 were usual. {RARE}",
+        ),
+        (
+            # What has become usual is not said to be in use again.
+            *("breadth", "activity", NARROW | {"used": 3.0, "usual": 3.0}, "recovered"),
+            "3 core features in use, 3 are usual",
+            "3 core features were used in the 28 days to 14 May 2026; 3 are usual, by the months "
+            "before (4, 5, 4, 5).",
+        ),
+        (
+            *("breadth", "activity", REGULAR | {"usual_when_raised": 6.0}, "new_normal"),
+            "1 core feature in use, 6 were usual",
+            f"{FEW} (4, 5, 4, 5). When this was reported 6 were usual. {LOST} {OUT} {STANDS}",
+        ),
+        (
+            *("feature_abandoned", "@feature:export"),
+            GIVEN_UP | {"ratio": 0.8, "account_ratio": 1.0, "ratio_alone": 0.4},
+            "recovered",
+            "use of feature export is no lower than that of the rest any more",
+            "Use of feature export was 12 in the 28 days to 14 May 2026; 340 would be usual for "
+            "these weekdays (−20 %; 90 % range −98 % to −94 %). That is near the usual level "
+            "again.",
+        ),
+        (
+            *("feature_abandoned", "@feature:export", GIVEN_UP | {"ratio": 0.8}, "withdrawn"),
+            "use of feature export fell 20 % in 28 days",
+            "Use of feature export was 12 in the 28 days to 14 May 2026; 340 would be usual for "
+            "these weekdays (−20 %; 90 % range −98 % to −94 %). All usage of this customer is "
+            "down 10 %, which is taken into account: without that 378 would be usual. Data that "
+            "came late take this back.",
+        ),
+        (
+            *("usage_drop", "usage", FAST | {"features": [], "ratio": 0.99}, "new_normal"),
+            FELL_LINE,
+            "Usage was 460 in the 7 days to 14 May 2026; 700 would be usual for these weekdays, "
+            f"by the median of 8 weeks before (−1 %; 90 % range −41 % to −27 %). {STANDS}",
+        ),
+    ],
+)
+def test_the_end_is_told_by_why_it_came_and_not_by_the_numbers(
+    kind: str, object_: str, because: dict[str, Any], ended: str, line: str, text: str
+) -> None:
+    assert headline(kind, object_, because, ended) == line
+    assert explain(kind, object_, because, ended) == text
+
+
+@pytest.mark.parametrize("ended", ["new_normal", "", "superseded"])
+def test_numbers_near_the_usual_are_no_return_where_the_alert_did_not_end_by_one(
+    ended: str,
+) -> None:
+    for kind, because in (("expansion", ROSE | {"ratio": 1.05}), ("usage_drop", FAST)):
+        told = headline(kind, "usage", because | {"ratio": 0.99}, ended)
+        assert "back" not in told
+        assert "again" not in explain(kind, "usage", because | {"ratio": 0.99}, ended)
+
+
+def test_a_record_that_names_its_primitive_is_told_by_it_whatever_keys_it_has() -> None:
+    because = FAST | {"lasting": 3.0, "primitive": "fastdrop"}
+    assert headline("usage_drop", "usage", because) == headline("usage_drop", "usage", FAST)
+    newer = explain("usage_drop", "usage", {"primitive": "of_a_later_version", "share": 0.4})
+    assert newer == "Something changed (usage). primitive: of_a_later_version; share: 0.4."
+
+
+def test_every_primitive_has_a_teller() -> None:
+    assert set(PRIMITIVES) == set(_TELLERS) - {"incident"}

@@ -9,9 +9,10 @@ import pytest
 from schemas.alerts import Alert
 from schemas.envelope import COMPANY, Entry, decode_entry
 from schemas.events import IncidentJudged
-from services.detector import explanation
+from services.detector import explanation, joining
 from services.detector.explanation import many
 from services.detector.incident import HASH
+from services.detector.ledger import Closing
 from services.detector.partition import Partition
 from services.partitioning import home_of
 from tests import builders as a
@@ -378,6 +379,26 @@ def test_an_incident_is_told_in_words() -> None:
 
 def test_how_customers_alike_do_is_told_in_words() -> None:
     assert many.peers({}) == []
-    assert many.peers({"peer_ratio": 0.98, "peer_accounts": 14}) == [
-        "Similar customers: −2 % (median of 14)."
-    ]
+    told = {"peer_ratio": 0.98, "peer_accounts": 14}
+    # Before the scope was kept a record did not say which.
+    assert many.peers(told) == ["Similar customers: −2 % (median of 14)."]
+    assert many.peers(told | {"peer_scope": "segment:smb"}) == many.peers(told)
+    assert many.peers(told | {"peer_scope": "company"}) == ["All customers: −2 % (median of 14)."]
+
+
+@pytest.mark.parametrize(
+    "known, told",
+    [
+        ({"company": (98, 40), "segment:smb": (90, 5)}, (0.9, 5, "segment:smb")),
+        ({"company": (98, 40)}, (0.98, 40, "company")),
+        ({"company": (98, 40), "segment:big": (90, 5)}, (0.98, 40, "company")),
+        ({}, ()),
+    ],
+)
+def test_peers_are_those_of_the_segment_or_else_all_and_the_record_says_which(
+    known: dict[str, tuple[int, int]], told: tuple[Any, ...]
+) -> None:
+    closing = Closing(0, "UTC", a.START, 0, 0, False, peers=known)
+    found = joining.peers(closing, "smb", "usage_drop")
+    assert tuple(found.values()) == told
+    assert tuple(found) == ("peer_ratio", "peer_accounts", "peer_scope")[: len(told)]

@@ -47,7 +47,17 @@ specs = st.lists(
 
 
 class PartitionModel(RuleBasedStateMachine):
-    """Two logs that grow, owners that fold them, crash and are replaced, and what they store."""
+    """Two logs that grow, owners that fold them, crash and are replaced, and what they store.
+
+    Attributes:
+        rule_sets: Days of history that each asks for, its rules, and the rest of its content.
+        at_once: Accounts that are judged at a time when all comes to its end.
+        portions: The same of the undisturbed owners with whom all is compared.
+    """
+
+    rule_sets = RULE_SETS
+    at_once = 2
+    portions: tuple[int, ...] = (1, 250)
 
     def __init__(self) -> None:
         super().__init__()
@@ -223,16 +233,18 @@ class PartitionModel(RuleBasedStateMachine):
             worker.commit(self._deliver)
         recounts = [self._recount(number) for number in range(PARTITIONS)]
         for number, worker in enumerate(self.workers):
-            for judged_at_once in (1, 250):
+            for judged_at_once in self.portions:
                 self._same(number, self._undisturbed(worker, judged_at_once))
-            assert len({contents.moment(one) for one in worker.alerts}) == len(worker.alerts)
+            # Whoever is erased and begins anew may be told of the same day once more.
+            told = {(contents.moment(one), one.account_now.stamp) for one in worker.alerts}
+            assert len(told) == len(worker.alerts)
             self._counted(worker, recounts[number])
 
     def _proceed(self, worker: Worker) -> bool:
         """Fold and judge all, and send what came of it; tell whether anything happened."""
         before = worker.owner.partition.stamp
         worker.owner.fold(worker.log, len(worker.log.messages))
-        while worker.owner.judge(2):
+        while worker.owner.judge(self.at_once):
             pass
         moved = worker.owner.partition.stamp != before or bool(worker.owner.unsent)
         worker.owner.send(self._deliver)
@@ -251,14 +263,22 @@ class PartitionModel(RuleBasedStateMachine):
     def _same(self, number: int, undisturbed: Owner) -> None:
         """What was stored, raised and sent is what one undisturbed owner would have."""
         worker, cut = self.workers[number], undisturbed.partition.cut()
-        assert worker.stored == playing.store({}, cut)
+        assert worker.stored == playing.store(self.stored_before(number), cut)
         assert contents.encoded(worker.alerts) == contents.encoded(cut.alerts)
         assert contents.plain(worker.rejects) == contents.plain(cut.rejects)
         for target, other in enumerate(self.workers):
             told = [one for to, one in undisturbed.unsent if to and home(to) == target]
             assert [*contents.forwards(other.log, number).values()] == told
             said = {one.id: one for to, one in undisturbed.unsent if not to}
-            assert contents.said(other.log, number) == said
+            assert self.said(other.log, number) == said
+
+    def stored_before(self, number: int) -> dict[str, bytes]:
+        """Return what was stored of a partition before the story begins."""
+        return {}
+
+    def said(self, log: playing.Log, number: int) -> dict[str, Entry]:
+        """Return what a partition has said in a log since the story began, by id."""
+        return contents.said(log, number)
 
     def _counted(self, worker: Worker, recount: Recount) -> None:
         """What was counted is what a recount of the log says, which shares no code with it."""
@@ -315,7 +335,7 @@ class PartitionModel(RuleBasedStateMachine):
             worker.log.add(one, appended=self.now)
 
     def _rules(self, which: int) -> Entry:
-        kept, declared, beside = RULE_SETS[which]
+        kept, declared, beside = self.rule_sets[which % len(self.rule_sets)]
         n = len(self.kept_days)
         self.kept_days[n] = kept
         return a.rules(*declared, n=n, **beside)
@@ -330,6 +350,18 @@ def _with_a_bug(fold: Callable[..., Step | str | None]) -> Callable[..., Step | 
         return fold(usage, one, at)
 
     return folded
+
+
+def test_an_account_that_is_erased_and_begins_anew_gets_its_alert_anew_on_the_same_day() -> None:
+    model = PartitionModel()
+    model.begins()
+    model.append_a_merge(who=0, into=0, n=0)
+    model.append_an_erasure(person=False, n=0, back=1)
+    model.append_a_merge(who=0, into=0, n=0)
+    model.teardown()
+    assert playing.told(model.workers[0].alerts) == [
+        ("acme", "unpaid", "p0", told, 100) for told in ("raised", "superseded", "raised")
+    ]
 
 
 PartitionModel.TestCase.settings = settings(

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.alerts import Alert, AlertRaised
-from schemas.config import RuleSetContent
+from schemas.config import FeatureFlags, RuleSetContent
 from schemas.envelope import COMPANY, encode
 from services.commands.recounting import DISTINCT, Recounted, compared
 from services.detector.calendars import to_date
@@ -31,7 +31,7 @@ from tests.unit.detector.packed import CONTENT, FIRING, RULES
 
 STOPPED = "usage-stopped"
 ONLY_READ = {
-    *("metrics", "history.false_alarm_votes", "features", "lost", "admins"),
+    *("metrics", "history.false_alarm_votes", "core_features", "usual_when_raised", "admins"),
     *("usage_days_of_28", "usage_share", "touch_share"),
 }
 """What of shipped rules' records nothing stored with them gives once more."""
@@ -108,7 +108,11 @@ def test_the_days_of_every_shipped_rule_are_counted_again_from_the_events(rule: 
         counted = story(rule).recounted(alert)
         assert counted.events > 0
         if alert.kind in DISTINCT:
-            assert (counted.days, counted.notes) == ([], [f"{DISTINCT[alert.kind]} are no sums"])
+            assert counted.notes == [f"{DISTINCT[alert.kind]} are no sums"]
+            assert [one.name for one in counted.days] == [
+                f"{one['feature']}, last used" for one in alert.because.get("core_features", ())
+            ]
+            assert counted.agrees
         else:
             assert (counted.agrees, counted.gone, counted.notes) == (True, 0, [])
 
@@ -225,7 +229,7 @@ def test_a_count_that_was_changed_shows_in_what_is_computed_from_it_and_beside_t
     "change, differ",
     [
         ({"severity": "low"}, {"severity"}),
-        ({"kind": "silence"}, {"kind", "headline", "text"}),
+        ({"kind": "silence"}, {"kind"}),
         ({"account": "beta"}, {"alert_id"}),
         ({"object": "else"}, {"alert_id"}),
     ],
@@ -284,6 +288,103 @@ def test_a_fall_that_many_share_follows_from_how_many_they_are() -> None:
     assert {line.name for line in wrong(recompute(fewer, RuleSet(), to_date(a.START)))} == {
         *("share", "common_share", "fires")
     }
+
+
+BREADTH = "breadth-lost"
+
+
+def narrower() -> Alert:
+    return next(one for one in story(BREADTH).alerts if one.rule == BREADTH)
+
+
+def test_the_day_on_which_a_core_feature_was_used_last_is_counted_again() -> None:
+    alert = narrower()
+    gone = alert.because["core_features"]
+    counted = story(BREADTH).recounted(alert)
+    assert [(one.name, one.stored) for one in counted.days] == [
+        (f"{one['feature']}, last used", one["last_used"]) for one in gone
+    ]
+    assert (counted.agrees, len(counted.days)) == (True, 4)
+    because = alert.because | {"core_features": [gone[0] | {"last_used": "2026-06-01"}, *gone[1:]]}
+    tampered = replace(alert, because=because)
+    assert [one.name for one in story(BREADTH).recounted(tampered).days if not one.agrees] == [
+        "a, last used"
+    ]
+
+
+def test_of_a_core_feature_that_was_used_before_the_log_begins_that_is_all_that_is_said() -> None:
+    alert = narrower()
+    first = next(n for n, one in enumerate(story(BREADTH).messages) if one.appended >= a.at(170))
+    counted = story(BREADTH).recounted(alert, first)
+    assert [one.stored for one in counted.days][2:] == ["earlier", "earlier"]
+    assert (counted.agrees, counted.lines()[1:]) == (
+        True,
+        ["  not counted: features used in four weeks are no sums"],
+    )
+
+
+def test_which_features_are_gone_follows_from_when_each_was_used_last() -> None:
+    alert = narrower()
+    core = [one | {"counted": False} for one in alert.because["core_features"]]
+    found = story(BREADTH).found(replace(alert, because=alert.because | {"core_features": core}))
+    assert {line.name.partition("[")[0] for line in wrong(found)} == {"lost"}
+
+
+FELL = a.rule("drop", "fell", params={"metric": "@meaningful"})
+
+
+@cache
+def fallen() -> tuple[playing.Log, RuleSet, Partition, Alert]:
+    """Two features of which one is given up: usage falls, and the evidence names the one."""
+    begin = a.rules(FELL, features={"chart": FeatureFlags(), "export": FeatureFlags()})
+    log = playing.Log()
+    log.add(begin, a.tick(1, 3))
+    for day in range(1, 176):
+        export = [a.usage(50, feature="export", day=day)] if day <= 140 else []
+        log.add(
+            *export, a.usage(50, feature="chart", day=day), a.tick(day + 1, 3, seen={"app": [day]})
+        )
+    partition = playing.play(log)
+    (alert, *_) = partition.cut().alerts
+    return log, compile_rules(1, begin.event.content), partition, alert  # type: ignore[union-attr]
+
+
+def test_the_features_that_fell_most_are_computed_and_counted_again() -> None:
+    log, rules, partition, alert = fallen()
+    (worst,) = alert.because["features"]
+    assert (worst["feature"], worst["metrics"]) == ("export", ["@feature:export"])
+    found = recompute(as_read(alert), rules, alert.day)
+    assert (wrong(found), "features" in found.read) == ([], False)
+    numbers = {"features[0].observed", "features[0].expected", "features[0].ratio"}
+    named = {line.name for line in found.lines if line.name.startswith("features")}
+    assert named == {"features[0].feature", *numbers}
+    profile = partition.accounts["account:acme"].facts.profile
+    due = round(alert.fired_at.timestamp() * 1e6)
+    counting = Recount("acme", profile, alert.account_now.stamp, due, 1)
+    for one in log:
+        if not counting.take(*one):
+            break
+    counted = compared(alert, counting, 0, 0)
+    mine = [one for one in counted.days if one.name.startswith("export, ")]
+    assert (counted.agrees, len(mine)) == (True, worst["computed_from"]["known"])
+
+
+def test_a_number_of_a_feature_that_was_changed_is_named() -> None:
+    _, rules, _, alert = fallen()
+    (worst,) = alert.because["features"]
+    tampered = alert.because | {"features": [worst | {"observed": 999.0}]}
+    found = recompute(replace(alert, because=tampered), rules, alert.day)
+    assert "features[0].observed" in {line.name for line in wrong(found)}
+
+
+def test_features_of_which_an_earlier_version_kept_no_days_are_only_read() -> None:
+    _, rules, _, alert = fallen()
+    (worst,) = alert.because["features"]
+    bare = {name: worst[name] for name in ("feature", "observed", "expected", "ratio")}
+    found = recompute(
+        replace(alert, because=alert.because | {"features": [bare]}), rules, alert.day
+    )
+    assert (wrong(found), "features" in found.read) == ([], True)
 
 
 def test_days_that_the_log_no_longer_holds_whole_are_not_counted() -> None:

@@ -69,8 +69,12 @@ def test_a_rule_stands_after_those_it_yields_to() -> None:
 @pytest.mark.parametrize(
     "primitive, fields, policy",
     [
-        ("drop", {}, Policy(1, 7, 84, 28, 7)),
-        ("drop", {"dwell": 3, "clear_days": 1, "cooldown_days": 0}, Policy(3, 1, 84, 0, 7)),
+        ("drop", {}, Policy(1, 7, 84, 28, 7, rearms="relearned", memory_days=210)),
+        (
+            "drop",
+            {"dwell": 3, "clear_days": 1, "cooldown_days": 0},
+            Policy(3, 1, 84, 0, 7, rearms="relearned", memory_days=210),
+        ),
         ("change", {}, Policy(1, 1, None, 0, 1)),
         ("change", {"cooldown_days": 90}, Policy(1, 1, None, 90, 1)),
         ("deadline", {}, Policy(1, 1, None, 1, 1)),

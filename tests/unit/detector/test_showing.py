@@ -41,6 +41,8 @@ def test_an_account_is_shown_as_plain_json() -> None:
         "tickets": {},
         "seats": {},
         "least": {},
+        "usual": {},
+        "watch": [],
         "states": dict.fromkeys(("@people", "nothing", "usage"), "warming_up"),
         "merged": None,
         "quarantine": None,

@@ -3,7 +3,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from schemas.accounts import AccountDays, AccountSummary
+from schemas.accounts import AccountDays, AccountSummary, Usual
+from schemas.events import TicketOpened
 from services.detector import summary
 from services.detector.partition import Partition
 from tests import builders as a
@@ -43,6 +44,67 @@ def test_what_each_metric_could_show_is_told_and_kept() -> None:
     assert (told.states, told.least) == ({"usage": "ok"}, {"usage": 16})
     restored = Partition.restore(0, 1, playing.store({}, played.cut()))
     assert summary.of(restored.accounts["account:acme"], played.stamp) == told
+
+
+def test_what_is_usual_is_told_of_as_many_metrics_as_there_is_room_for() -> None:
+    known = partition().accounts["account:acme"]
+    known.usual["usage"] = [134_000, 413_000, 1_230_000, 999, 0, 61_500, 2_000, 3_220, 61]
+    known.states["usage"] = "ok"
+    told = summary.of(known, 1)
+    week = [134, 413, 1230, 0.999, 0, 61.5, 2]
+    assert told.usual == {"usage": Usual(week, 3.22, 0.061)}
+    for n in range(30):
+        known.states[f"m{n:02}"] = "ok"
+        known.usual[f"m{n:02}"] = known.usual["usage"]
+    told = summary.of(known, 1)
+    assert 980 - 100 < len(msgspec.json.encode(told)) <= 1_024
+    assert list(told.usual) == [f"m{n:02}" for n in range(len(told.usual))]
+    assert 2 < len(told.usual) < len(told.states)
+
+
+def test_a_month_tells_which_of_its_days_are_left_out() -> None:
+    log = playing.Log().add(a.rules(a.silent(2)), a.tick(1, 3))
+    log.add(a.profile({"country": "DE"}), a.closure(12, 13), a.closure_for_all(9, 9))
+    log.add(a.usage(1, day=1), a.usage(1, day=12, id="later"))
+    # days without a ticket are ordinary ones, and another source feeds this metric, too
+    log.add(a.entry(TicketOpened(ticket="t", priority=3), day=1, id="t"))
+    log.add(*(a.usage(1, metric="both", source=one, id=one, day=1) for one in ("app", "web")))
+    for day in range(2, 17):
+        # nothing from the app for anybody on the tenth and eleventh day
+        seen = {} if day - 1 in (10, 11) else {"app": [day - 1]}
+        log.add(a.tick(day, 3, seen=seen | {"web": [day - 1]}))
+    # day 1 is 5 January
+    (raw,) = [raw for key, raw in playing.play(log).cut().summaries if key.endswith("2026-01")]
+    assert raw is not None
+    assert msgspec.json.decode(raw, type=AccountDays).left_out == {
+        "": {
+            "New Year's Day": [1],
+            "year end": [2, 3],
+            "closure for everybody": [13],
+            "closure": [16, 17],
+        },
+        "usage": {"no data from its source": [14, 15]},
+    }
+
+
+def test_a_closure_of_days_that_are_over_shows_their_month_again() -> None:
+    log = playing.Log().add(a.rules(a.silent(2)), a.tick(1, 3), a.usage(1, day=1))
+    log.each(*(a.tick(day, 3, seen={"app": [day - 1]}) for day in range(2, 8)))
+    partition = playing.play(log)
+    partition.cut()
+    partition.take(len(log.messages), a.at(8), [a.closure(3, 4)])
+    shown = dict(partition.cut().summaries)["acme/days/2026-01"]
+    days = msgspec.json.decode(shown or b"", type=AccountDays)
+    assert days.left_out == {"": {"year end": [1, 2, 3], "closure": [7, 8]}}
+
+
+def test_one_for_everybody_writes_no_month_of_all_accounts_at_once() -> None:
+    log = playing.Log().add(a.rules(a.silent(2)), a.tick(1, 3), a.usage(1, day=1))
+    log.each(*(a.tick(day, 3, seen={"app": [day - 1]}) for day in range(2, 8)))
+    partition = playing.play(log)
+    partition.cut()
+    partition.take(len(log.messages), a.at(8), [a.closure_for_all(3, 4)])
+    assert partition.cut().summaries == []
 
 
 def test_names_of_metrics_leave_room_for_what_they_could_show() -> None:

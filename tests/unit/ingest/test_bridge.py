@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from schemas.config import Input
 from services.ingest import bridge as module
@@ -37,6 +38,8 @@ class Consumer:
         self.polled_ms = NOW // 1000
         self.listener: Any = None
         self.places = {ZERO: 0, ONE: 0}
+        self.begins_at = 0
+        self.errors: list[Exception] = []
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.listener = listener
@@ -50,6 +53,8 @@ class Consumer:
     async def getmany(self, **_: int) -> dict[TopicPartition, list[Any]]:
         await asyncio.sleep(0.01)
         self.asked += 1
+        if self.errors:
+            raise self.errors.pop(0)
         polled = self.polls.pop(0) if self.polls else {}
         for partition, records in polled.items():
             self.places[partition] = records[-1].offset + 1
@@ -72,7 +77,10 @@ class Consumer:
         return self.places[partition]
 
     async def beginning_offsets(self, partitions: Any) -> dict[TopicPartition, int]:
-        return dict.fromkeys(partitions, 0)
+        return dict.fromkeys(partitions, self.begins_at)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.places[partition] = offset
 
     async def end_offsets(self, partitions: Any) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, 9)
@@ -85,7 +93,12 @@ Made = tuple[Bridge, Consumer, FakeProducer]
 
 
 @pytest.fixture
-async def made(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Made]:
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def made(monkeypatch: pytest.MonkeyPatch, metrics: Metrics) -> AsyncIterator[Made]:
     """A running bridge over a consumer and a producer that a test leads."""
     consumer, producer = Consumer([]), FakeProducer()
 
@@ -99,7 +112,7 @@ async def made(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Made]:
     rejects = Rejects(producer, "rejects.v1")
     marks = Marks(producer, "config.v1", lambda error: pytest.fail(str(error)))
     found = Bridge(
-        *("127.0.0.1:1", "group", publisher, rejects, Seen(), Metrics(), Health()),
+        *("127.0.0.1:1", "group", publisher, rejects, Seen(), metrics, Health()),
         *(lambda: NOW, LIMIT, 10.0, lambda: {"usage": {0: UNKNOWN, 1: UNKNOWN}}, marks),
     )
     found.configure({"usage": Input(topic="usage", format="cloudevents", source="/a")})
@@ -169,9 +182,72 @@ async def test_what_is_left_of_a_poll_is_not_sent_once_its_partitions_moved_on(
     await eventually(lambda: bool(producer.sent), what="a first slice on its way")
 
     await consumer.listener.on_partitions_revoked({ZERO, ONE})
+    consumer.places = {ZERO: 0, ONE: 0}
     await consumer.listener.on_partitions_assigned({ZERO, ONE})
     producer.gate.set()
     consumer.polls.append({ONE: [batch(ONE, 0, 1)]})
 
     await eventually(lambda: bool(consumer.commits), what="a commit of the new assignment")
     assert (consumer.commits, heads(producer)) == ([{ONE: 1}], ["0.0", "0.1", "1.0"])
+
+
+def expired(metrics: Metrics) -> float | None:
+    labels = {"input": "usage", "partition": "0"}
+    return metrics.registry.get_sample_value("ebbwatch_expired_input_offsets_total", labels)
+
+
+async def test_what_expired_while_it_was_read_is_passed_over_committed_and_counted_once(
+    made: Made, metrics: Metrics
+) -> None:
+    """What was in flight is committed before; the client repeats its error before it is heard."""
+    _, consumer, producer = made
+    producer.gate = asyncio.Event()
+    consumer.polls.append({ZERO: [batch(ZERO, 0, 1), batch(ZERO, 1, 1)]})
+    await eventually(lambda: bool(producer.sent), what="records on their way")
+    consumer.begins_at = 7
+    consumer.errors += [OffsetOutOfRangeError({ZERO: 2}), OffsetOutOfRangeError({ZERO: 2})]
+    await eventually(lambda: len(consumer.errors) == 1, what="a first error")
+    assert (consumer.places[ZERO], expired(metrics)) == (2, 0)
+
+    producer.gate.set()
+    await eventually(lambda: len(consumer.commits) == 2, what="two commits")
+    await eventually(lambda: not consumer.errors, what="the same error once more")
+    consumer.polls.append({ZERO: [batch(ZERO, 7, 1)]})
+    await eventually(lambda: len(consumer.commits) == 3, what="a third commit")
+
+    assert consumer.commits == [{ZERO: 2}, {ZERO: 7}, {ZERO: 8}]
+    assert (heads(producer), expired(metrics)) == (["0.0", "0.1", "0.7"], 5)
+
+
+async def test_a_partition_that_is_not_taken_yet_is_waited_for(made: Made) -> None:
+    """aiokafka asks for a position as soon as a partition is assigned, and the listener after."""
+    _, consumer, producer = made
+    consumer.errors.append(NoOffsetForPartitionError(ZERO))
+    consumer.polls.append({ZERO: [batch(ZERO, 0, 1)]})
+    await eventually(lambda: bool(consumer.commits), what="a commit")
+    assert (consumer.commits, heads(producer)) == ([{ZERO: 1}], ["0.0"])
+
+
+async def test_where_nothing_but_a_marker_stood_is_committed_once_nothing_is_in_flight(
+    made: Made, metrics: Metrics
+) -> None:
+    _, consumer, _ = made
+    consumer.polls.append({ZERO: [batch(ZERO, 0, 1)]})
+    await eventually(lambda: bool(consumer.commits), what="a commit of a record")
+    consumer.places[ZERO] = 2
+    await eventually(lambda: len(consumer.commits) == 2, what="a commit of the marker")
+    asked = consumer.asked
+    await eventually(lambda: consumer.asked > asked + 3, what="some more polls")
+
+    assert (consumer.commits, expired(metrics)) == ([{ZERO: 1}, {ZERO: 2}], 0)
+
+
+async def test_a_log_that_ends_before_what_is_wanted_is_taken_anew(made: Made) -> None:
+    """Its id is asked for then, which tells whether it is another topic."""
+    bridge, consumer, _ = made
+    consumer.places[ZERO] = 12
+    consumer.errors.append(OffsetOutOfRangeError({ZERO: 12}))
+    first = consumer.listener
+    consumer.listener = None
+    await eventually(lambda: consumer.listener is first, what="a consumer that starts anew")
+    await eventually(bridge.standing, what="a bridge that carries")

@@ -1,10 +1,11 @@
 """How far the inputs are, as ticks tell it; reading them is tested with a broker."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
 
 from schemas.config import Input
 from services.ingest.formats import find
@@ -33,8 +34,10 @@ class Consumer:
     """Answers as aiokafka's does, of the partitions that it is told of."""
 
     def __init__(self, known: Mapping[TopicPartition, Polled]) -> None:
-        self.known = known
+        self.known: dict[TopicPartition, Polled] = dict(known)
         self.unreadable: TopicPartition | None = None
+        self.starts: dict[TopicPartition, int] = {}
+        self.kept: dict[TopicPartition, int] = {}
 
     def assignment(self) -> frozenset[TopicPartition]:
         return frozenset(self.known)
@@ -46,7 +49,21 @@ class Consumer:
         return self.known[partition].polled_ms
 
     async def position(self, partition: TopicPartition) -> int:
+        if partition not in self.known:
+            raise IllegalStateError(f"Partition {partition} is not assigned")
         return self.known[partition].position
+
+    async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[Any, int]:
+        return {each: self.starts.get(each, 0) for each in partitions}
+
+    async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[Any, int]:
+        return {each: self.known[each].end or 0 for each in partitions}
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        return self.kept.get(partition)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.known[partition] = self.known[partition]._replace(position=offset)
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int) -> dict[Any, Any]:
         if self.unreadable in partitions:
@@ -344,7 +361,7 @@ def test_what_was_read_is_marked_with_its_topics_id_once_that_is_known(
     inputs: Inputs, marked: dict[str, dict[int, str]]
 ) -> None:
     inputs.readable({"topic": UNKNOWN, "other": SECOND})
-    inputs.committed([ZERO, ONE, OTHER])
+    inputs.committed({ZERO: (5, 0), ONE: (5, 0), OTHER: (5, 0)})
     assert inputs.unmarked() == {"topic": {0: UNKNOWN, 1: UNKNOWN}, "other": {0: SECOND}}
 
     marked |= {"topic": {0: UNKNOWN}, "other": {0: SECOND}}
@@ -361,6 +378,148 @@ def test_a_topic_that_was_created_anew_is_marked_with_the_id_of_what_was_read(
 ) -> None:
     """The marks are left as its input stops, when its new id is known already."""
     inputs.readable({"topic": FIRST})
-    inputs.committed([ZERO])
+    inputs.committed({ZERO: (5, 0)})
     assert inputs.readable({"topic": SECOND}) == frozenset()
     assert inputs.unmarked() == {"topic": {0: FIRST}}
+
+
+EXPIRED = "ebbwatch_expired_input_offsets_total"
+
+
+def places(consumer: Consumer) -> dict[TopicPartition, int]:
+    """Return from where each partition is read."""
+    return {partition: each.position for partition, each in consumer.known.items()}
+
+
+@pytest.fixture
+def consumer() -> Consumer:
+    """Kafka keeps 4 of the first partition, and nothing of the others; it deleted all below 7."""
+    found = Consumer(dict.fromkeys((ZERO, ONE, OTHER), Polled(4, 9, NOW // 1000)))
+    found.kept, found.starts = {ZERO: 4}, dict.fromkeys((ZERO, ONE), 7)
+    return found
+
+
+async def test_what_expired_before_a_partition_was_taken_over_counts_once_kafka_keeps_that(
+    inputs: Inputs, metrics: Metrics, consumer: Consumer
+) -> None:
+    await inputs.take(consumer, consumer.assignment())
+    assert places(consumer) == {ZERO: 7, ONE: 7, OTHER: 0}
+    assert shown(metrics, EXPIRED) == {"usage 0": 0, "usage 1": 0, "billing 0": 0}
+
+    passed = await inputs.measure(consumer, ())
+    inputs.committed(passed)
+
+    assert passed == {ZERO: (7, 0)}
+    assert shown(metrics, EXPIRED) == {"usage 0": 3, "usage 1": 0, "billing 0": 0}
+    assert await inputs.measure(consumer, ()) == {}
+
+
+async def test_a_loss_is_not_counted_again_by_who_takes_over_behind_it(
+    inputs: Inputs, metrics: Metrics, consumer: Consumer
+) -> None:
+    for _ in range(3):
+        # Nobody could commit yet: each finds the same.
+        await inputs.take(consumer, consumer.assignment())
+        inputs.release(())
+    await inputs.take(consumer, consumer.assignment())
+    inputs.committed({ZERO: (8, 0)})
+    consumer.kept = {ZERO: 8}
+    inputs.release(())
+    await inputs.take(consumer, consumer.assignment())
+    inputs.committed({ZERO: (9, 0)})
+
+    assert shown(metrics, EXPIRED) == {"usage 0": 3, "usage 1": 0, "billing 0": 0}
+
+
+async def test_a_source_that_begins_at_what_is_left_of_it_has_lost_nothing(
+    inputs: Inputs, metrics: Metrics, consumer: Consumer
+) -> None:
+    """Also if its oldest record expires in the moment between the look and the first fetch."""
+    await inputs.take(consumer, frozenset({ONE}))
+    consumer.starts[ONE] = 8
+
+    assert await inputs.go_on(consumer, {ONE: 7})
+    inputs.committed({ONE: (9, 0)})
+
+    assert (places(consumer)[ONE], shown(metrics, EXPIRED)) == (8, {"usage 1": 0})
+
+
+async def test_what_expires_while_it_is_read_counts_from_what_was_wanted_next(
+    inputs: Inputs, metrics: Metrics, consumer: Consumer
+) -> None:
+    """Not from what was forwarded last: a transaction's marker may stand in between."""
+    consumer.starts = {}
+    await inputs.take(consumer, frozenset({ZERO}))
+    inputs.forwarded({ZERO: (5, NOW)})
+    inputs.committed({ZERO: (5, 0)})
+    consumer.seek(ZERO, 6)
+    consumer.starts = {ZERO: 8}
+
+    assert await inputs.go_on(consumer, {ZERO: 6})
+    # aiokafka has refused the same offset once more by then
+    assert await inputs.go_on(consumer, {ZERO: 6})
+    assert shown(metrics, EXPIRED) == {"usage 0": 0}
+    passed = await inputs.measure(consumer, ())
+    inputs.committed(passed)
+
+    assert (passed, shown(metrics, EXPIRED)) == ({ZERO: (8, 0)}, {"usage 0": 2})
+    assert inputs.check(ZERO, 8)
+
+
+async def test_gaps_in_a_log_that_still_has_what_is_wanted_are_no_loss(
+    inputs: Inputs, metrics: Metrics, consumer: Consumer
+) -> None:
+    """Markers of transactions and compaction; Kafka keeps what was passed, but not past records."""
+    consumer.starts = {}
+    await inputs.take(consumer, consumer.assignment())
+    consumer.seek(ZERO, 9)
+    assert await inputs.measure(consumer, {ZERO}) == {}
+    assert inputs.check(ZERO, 8)
+
+    passed = await inputs.measure(consumer, ())
+    inputs.committed(passed)
+    consumer.kept, consumer.starts = {ZERO: 9}, {ZERO: 9}
+    inputs.release(())
+    await inputs.take(consumer, consumer.assignment())
+
+    assert (passed, places(consumer)[ZERO]) == ({ZERO: (9, 0)}, 9)
+    assert shown(metrics, EXPIRED) == {"usage 0": 0, "usage 1": 0, "billing 0": 0}
+
+
+async def test_a_log_that_ends_before_what_is_wanted_is_looked_at_anew(
+    inputs: Inputs, metrics: Metrics, health: Health, consumer: Consumer
+) -> None:
+    """Perhaps it is another topic: nothing of it is passed over."""
+    await inputs.take(consumer, frozenset({ZERO}))
+    consumer.seek(ZERO, 12)
+    assert not await inputs.go_on(consumer, {ZERO: 12})
+    assert places(consumer)[ZERO] == 12
+
+    consumer.kept = {ZERO: 12}
+    await inputs.take(consumer, frozenset({ZERO}))
+
+    assert health.as_json()["checks"]["input:usage"]["detail"] == (
+        "partition 0 of topic 'topic' ends at 9, and was read up to 12: was the topic created "
+        "anew? `ebbwatch inputs reset usage` accepts it as it is"
+    )
+    assert await inputs.measure(consumer, ()) == {}
+
+
+async def test_an_offset_that_was_refused_says_nothing_once_another_owns_the_partition(
+    inputs: Inputs, metrics: Metrics, consumer: Consumer
+) -> None:
+    class Leaving(Consumer):
+        async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[Any, int]:
+            found = await super().end_offsets(partitions)
+            self.known = {}
+            return found
+
+    consumer.starts = {}
+    await inputs.take(consumer, frozenset({ZERO}))
+    leaving = Leaving(consumer.known)
+    leaving.starts = {ZERO: 7}
+
+    assert await inputs.go_on(leaving, {ZERO: 4})
+    inputs.committed({ZERO: (9, 0)})
+
+    assert shown(metrics, EXPIRED) == {"usage 0": 0}

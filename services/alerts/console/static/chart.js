@@ -21,7 +21,14 @@
       masked: rows.map((row) => row.dataset.m),
       // Not a number, and so on no day, where nothing was raised.
       fired: Date.parse(`${figure.dataset.fired}T00:00Z`) / 1000,
+      window: spanOf(figure.dataset.window),
+      baseline: spanOf(figure.dataset.baseline),
     };
+  }
+
+  // First and last day; none where both are not told.
+  function spanOf(text) {
+    return text ? text.split("/").map((day) => Date.parse(`${day}T00:00Z`) / 1000) : null;
   }
 
   function draw(figure) {
@@ -53,7 +60,7 @@
       bands: [{ series: [1, 2], fill: colour("chart-band") }],
       hooks: {
         drawClear: [(plot) => shadeMasked(plot, data, colour("chart-masked"))],
-        draw: [(plot) => markFired(plot, data, colour("chart-fired"), colour("card"))],
+        draw: [(plot) => markSpans(plot, data, colour), (plot) => markFired(plot, data, colour("chart-fired"), colour("card"))],
         setCursor: [(plot) => readOut(figure, data, plot.cursor.idx)],
       },
     };
@@ -91,6 +98,24 @@
       const to = plot.valToPos(data.x[i] + DAY / 2, "x", true);
       ctx.fillRect(from, bbox.top, to - from, bbox.height);
     });
+    ctx.restore();
+  }
+
+  // What is judged and what it is compared with, as strips along the days.
+  function markSpans(plot, data, colour) {
+    if (!data.window || !data.baseline) return;
+    const { ctx, bbox } = plot;
+    const height = 4 * (window.devicePixelRatio || 1);
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    for (const [span, name] of [[data.baseline, "chart-usual"], [data.window, "chart-value"]]) {
+      const from = plot.valToPos(span[0] - DAY / 2, "x", true);
+      const to = plot.valToPos(span[1] + DAY / 2, "x", true);
+      ctx.fillStyle = colour(name);
+      ctx.fillRect(from, bbox.top + bbox.height - height, to - from, height);
+    }
     ctx.restore();
   }
 
@@ -136,7 +161,8 @@
   }
   // A table that changed is drawn again, and no other.
   function markOf(figure) {
-    return $$("tr[data-d]", figure).slice(0, 30).map((row) => row.dataset.d + row.dataset.v).join() + figure.dataset.fired;
+    const told = ({ d, v, e, m }) => [d, v, e, m].join(":");
+    return $$("tr[data-d]", figure).slice(0, 30).map((row) => told(row.dataset)).join() + figure.dataset.fired;
   }
   document.addEventListener("toggle", (event) => {
     if (event.target.matches(".alert, .daily")) drawAll();

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from schemas.cases import LogRecord
-from services.alerts.cases import alarms, ledger
 from services.alerts.cases import case as case_module
-from services.alerts.cases.case import Answer, Case
+from services.alerts.cases import ledger
+from services.alerts.cases.case import Answer
 from services.alerts.cases.ledger import STRANGER_LIMIT
-from services.alerts.cases.partition import Failure, Partition
+from services.alerts.cases.partition import Partition
 from services.alerts.cases.reading import ALERT_BYTES
 from services.alerts.cases.records import RECORD_BYTES, VERSION
 from services.alerts.cases.standing import FEEDBACK_LIMIT
@@ -204,32 +204,6 @@ def test_a_snapshot_that_cannot_be_used_is_refused(
     snapshot = a.store(kept(a.folded(*DAY)), change.items())
     with pytest.raises(ValueError, match=re.escape(message)):
         Partition.restore(0, 1, snapshot)
-
-
-def test_a_record_whose_fold_raises_leaves_its_case_as_it_was(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def rate(case: Case) -> None:
-        if "bug" in case.standings:
-            raise ArithmeticError("a bug")
-        real(case)
-
-    real = alarms._rate
-    monkeypatch.setattr(alarms, "_rate", rate)
-    good: list[LogRecord] = [a.raised(), a.acknowledged(id="k")]
-    bad: list[LogRecord] = [a.raised("bug"), a.raised("bug", account="beta")]
-    partition = a.folded(*good, *bad)
-    assert partition.cases == a.folded(*good).cases
-    assert partition.failures == [
-        Failure("acme", 3, "ArithmeticError: a bug"),
-        Failure("beta", 4, "ArithmeticError: a bug"),
-    ]
-    assert partition.counts["failed", "alert.raised"] == 2
-    assert partition.stamp == 4
-    log = a.Log()
-    log.add(*good, *bad, a.commented())
-    a.apply(partition, log.messages)
-    assert partition.cases["acme"].entries[-1].type == "case.commented"
 
 
 def test_the_view_is_told_which_cases_changed_and_how_actions_ended() -> None:

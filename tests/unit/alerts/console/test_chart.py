@@ -6,12 +6,10 @@ import pytest
 from services.alerts.console.chart import (
     BAND,
     SPAN_DAYS,
-    WATCHED,
-    WATCHED_DAYS,
     Chart,
     ChartDay,
+    Span,
     chart,
-    watched,
 )
 from services.alerts.shown import AccountPage, AlertShown
 from tests.unit.alerts.fakes import alert
@@ -216,44 +214,33 @@ def test_without_evidence_the_daily_values_are_drawn_alone() -> None:
     assert [one.value for one in days(found)] == [1.0, 2.0]
 
 
-def page(days: dict[str, dict[str, float]], **changes: Any) -> AccountPage:
-    """An account of which these metrics are watched, and perhaps others."""
-    known: dict[str, Any] = {"states": dict.fromkeys(days, "ok")} | changes
-    return AccountPage(account="acct_1", days=days, **known)
+def test_what_is_judged_and_what_it_is_compared_with_are_those_of_the_evidence() -> None:
+    window = {"from": "2026-04-16", "to": "2026-05-13", "days_used": 27}
+    baseline = {"from": "2025-10-16", "to": "2026-04-15", "days_used": 176}
+    found = drawn(evidence([1.0, 2.0], window=window, baseline=baseline))
 
-
-def test_what_is_watched_has_a_chart_before_anything_was_raised() -> None:
-    told = datetime(2026, 5, 12, 9, tzinfo=UTC)
-    found = watched(
-        page({"logins": {"2026-05-10": 5.0, "2026-05-12": 7.0}}, last_event_at=told), DAY
+    assert found is not None
+    assert (found.window, found.baseline) == (
+        Span(date(2026, 4, 16), DAY),
+        Span(date(2025, 10, 16), date(2026, 4, 15)),
     )
+    odd = drawn(evidence([1.0, 2.0], window="of old", baseline={"from": None}))
+    assert odd is not None
+    assert (odd.window, odd.baseline) == (None, None)
 
-    assert found == [
-        Chart(
-            title="logins a day",
-            metric="logins",
-            value="daily",
-            usual="usual",
-            days=(
-                ChartDay(date(2026, 5, 10), 5.0),
-                ChartDay(date(2026, 5, 11), None),
-                ChartDay(date(2026, 5, 12), 7.0),
-                ChartDay(date(2026, 5, 13), 0.0),
-            ),
-        )
+
+def test_the_account_says_why_days_were_left_out_where_the_evidence_does_not() -> None:
+    told = [{"date": "2026-05-12", "reason": "public holiday"}]
+    because = evidence([1.0, 2.0, 3.0], masked_days=told, computed={"masked": [0, 1]})
+    left = {
+        "": {"2026-05-11": "Labor Day", "2026-05-12": "year end", "2026-05-13": "closure"},
+        "api_calls": {"2026-05-14": "no data from its source"},
+        "exports": {"2026-05-15": "no data from its source"},
+    }
+    later = {"api_calls": {"2026-05-14": 4.0, "2026-05-15": 5.0}}
+    found = days(drawn(because, left_out=left, days=later))
+
+    # What the rule counted, it counted: a closure that was declared later was not left out.
+    assert [one.masked for one in found] == [
+        *("Labor Day", "public holiday", None, "no data from its source", None)
     ]
-
-
-def test_a_metric_of_one_day_or_that_is_not_watched_has_no_chart() -> None:
-    two = {"2026-05-12": 1.0, "2026-05-13": 2.0}
-    assert watched(page({"logins": two}, states={}), DAY) == []
-    assert watched(page({"logins": {"2026-05-13": 2.0}}), DAY) == []
-
-
-def test_the_charts_of_an_account_do_not_grow_with_its_metrics_and_years() -> None:
-    long = {(DAY - timedelta(days=n)).isoformat(): 1.0 for n in range(WATCHED_DAYS + 50)}
-    found = watched(page({f"m{n}": long for n in range(WATCHED + 3)}), DAY)
-
-    assert [one.metric for one in found] == [f"m{n}" for n in range(WATCHED)]
-    assert {len(one.days) for one in found} == {WATCHED_DAYS}
-    assert found[0].days[-1].on == DAY

@@ -350,3 +350,11 @@ def test_limits_and_days_left_out() -> None:
         Number("1 May 2026", "public holiday"),
         Number("9 May 2026", ""),
     ]
+
+
+def test_whose_median_it_is_stands_beside_it() -> None:
+    because = {"peer_ratio": 0.98, "peer_accounts": 14, "peer_scope": "company"}
+    assert told(because, "usage_drop") == [
+        "All customers: −2 % (their median change in 28 days)",
+        "Compared with them: 14 customers",
+    ]

@@ -1,10 +1,11 @@
+import math
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from services.detector.primitives.day import DayPrimitive, Series, Verdicts
-from services.detector.primitives.drop import Drop, DropParams
+from services.detector.primitives.drop import Drop, DropParams, watched
 from tests.unit.detector.primitives.reference import Reference, account
 from tests.unit.detector.primitives.stories import (
     days,
@@ -79,6 +80,44 @@ def test_an_account_that_always_swings_must_fall_further() -> None:
     assert verdict(series(fallen, swing=0.0)) == "high"
     # tau^2 = (.015 + 34 * .04 / 4) / 14.5 = .0245: ln .70 is 2.3 of its standard deviations
     assert verdict(series(fallen, swing=0.04)) == "quiet"
+
+
+@pytest.mark.parametrize(
+    "before, after, swing, said",
+    [
+        # phi = .5, and half is left for 28 days: G = (E - O)^2 / E = E / 4 over 28 days, half of it
+        # over the best fortnight, so Lambda = 28 * before / 8; the window has 2.8 to 3.1 by then
+        (0.66, 0.33, math.nan, "quiet"),  # 2.31
+        (0.67, 0.335, math.nan, "watch"),  # 2.345
+        (0.78, 0.39, math.nan, "watch"),  # 2.73
+        (0.79, 0.395, math.nan, "told"),  # 2.765
+        # the window alone: tau^2 = .0245 as above, and next to no noise
+        (100, 71, 0.04, "quiet"),  # 2.32
+        (100, 70, 0.04, "watch"),  # 2.42
+        (100, 67, 0.04, "watch"),  # 2.73
+        (100, 66, 0.04, "told"),  # 2.83
+        (100, 100, 0.04, "quiet"),
+        (100, 86, math.nan, "quiet"),  # sure, and above the line
+    ],
+)
+def test_the_watch_level_lies_just_under_what_is_told(
+    before: float, after: float, swing: float, said: str
+) -> None:
+    fallen = series(days((182, before), (28, after)), swing=swing)
+    told, watch = bool(judge(fallen).fires[0]), bool(watched(fallen)[0])
+    assert (told, watch) == (said == "told", said == "watch")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_watch_level_agrees_with_the_scalar_formulas(seed: int) -> None:
+    judged = random_series(seed, accounts=60)
+    expected = []
+    for row in range(60):
+        reference = Reference(account(judged, row)) if judged.known[row] >= 112 else None
+        expected.append(
+            reference is not None and reference.drop(0.85, 2.33) and not reference.drop(0.85, 2.75)
+        )
+    assert watched(judged).tolist() == expected
 
 
 def test_weekends_are_compared_with_weekends() -> None:

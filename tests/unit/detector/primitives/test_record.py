@@ -9,7 +9,7 @@ from services.detector.primitives.day import DayPrimitive
 from services.detector.primitives.drop import Drop
 from services.detector.primitives.expansion import Expansion
 from services.detector.primitives.fastdrop import FastDrop
-from services.detector.primitives.record import interval90
+from services.detector.primitives.record import habits, interval90
 from services.detector.primitives.slowdrift import SlowDrift
 from services.detector.primitives.stop import Stop
 from tests.unit.detector.primitives.stories import days, series
@@ -64,3 +64,21 @@ def test_the_smallest_change_told_is_what_can_be_seen_but_no_less_than_the_rule_
         if name in ("smallest_detectable_drop", "smallest_detectable_rise")
     ]
     assert found == pytest.approx([asked, quiet], abs=1e-6)
+
+
+def test_habits_are_the_usual_week_the_dispersion_and_the_drift_in_thousandths() -> None:
+    # DAY is a Saturday; 2 on Sundays, else 7.5. A steady series: phi at its floor, tau at its prior
+    week = [2.0, *[7.5] * 6]
+    steady = series(days(*[(1, week[k % 7]) for k in range(210)]))
+    assert habits(steady).tolist() == [[*[7500] * 6, 2000, 500, 50]]
+    young, silent = series(days((111, 9))), series(days((210, 0)))
+    assert [habits(one).tolist() for one in (young, silent)] == [[[0] * 9]] * 2
+
+
+def test_habits_have_three_digits() -> None:
+    week = [0.123456, 1.2345, 12.345, 123.45, 1234.5, 12355.0, 999_500.0]
+    counts = days(*[(1, week[k % 7]) for k in range(210)])
+    assert sorted(habits(series(counts)).tolist()[0][:7]) == [
+        # in thousandths
+        *(123, 1230, 12_300, 123_000, 1_230_000, 12_400_000, 1_000_000_000)
+    ]

@@ -1,10 +1,11 @@
 """`abandonment` and `breadth` for one account, written from detection.md §6."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from statistics import NormalDist, median
 
-from scipy.special import betainc
+from scipy.special import betainc, betaln
 
 from tests.unit.detector.primitives.reference.account import Account
 from tests.unit.detector.primitives.reference.drop import Reference
@@ -61,15 +62,41 @@ def given_up(one: Account, whole: Account | None) -> Given | None:
     return Given(own, ratio, z, of.lead(), low and sure and of.deep_without_worst())
 
 
-def breadth(one: Account) -> tuple[float, float, bool] | None:
-    """Return usual breadth, the widest of the last 14 days and the verdict; None: cannot tell.
+def window(last: int, masked: Collection[int]) -> range:
+    """Return the 28 unmasked days up to one, and the masked ones between: at most 50 days."""
+    first = last + 1
+    while last - first + 1 < 50 and sum(d not in masked for d in range(first, last + 1)) < 28:
+        first -= 1
+    return range(first, last + 1)
 
-    The account's counts are already of distinct features in 28 days.
+
+def counts(used: Collection[int], t: int, masked: Collection[int], known: int) -> bool:
+    """Tell whether a feature used on some days counts: six weeks without are no ordinary absence.
+
+    Weeks are those of seven unmasked days, of the last 204, the newest 84 unmasked left out; the
+    chance of six without is that of the beta-binomial, k + 1/2 and n - k + 1/2.
     """
-    known = len(one.counts)
-    spans = [one.counts[one.t - k] for k in range(42, 42 + 5 * 28, 28) if known >= k + 28]
-    open_days = [d for d in range(one.t - 27, one.t + 1) if d not in one.masked]
-    if len(spans) < 3 or len(open_days) < 14 or median(spans) < 2:
+    opened = [d for d in range(t, t - min(known, 204), -1) if d not in masked][84:]
+    weeks = [opened[i : i + 7] for i in range(0, len(opened) - 6, 7)]
+    k, n = sum(any(d in used for d in week) for week in weeks), len(weeks)
+    chance = math.exp(betaln(k + 0.5, n - k + 6.5) - betaln(k + 0.5, n - k + 0.5))
+    return round(chance, 9) <= 0.01
+
+
+def breadth(one: Account) -> tuple[float, float, bool] | None:
+    """Return usual breadth, the widest of 14 evaluations and the verdict; None: cannot tell.
+
+    The account's counts are already of distinct features in 28 unmasked days.
+    """
+    t, masked = one.t, one.masked
+    spans = []
+    for end in range(t - 42, t - 42 - 5 * 28, -28):
+        days = window(end, masked)
+        whole = sum(d not in masked for d in days) == 28
+        if whole and days[0] > t - len(one.counts):
+            spans.append(one.counts[end])
+    judged = [d for d in range(t, t - 63, -1) if d not in masked]
+    if t in masked or len(judged) < 41 or len(spans) < 3 or median(spans) < 2:
         return None
-    widest = max(one.counts[one.t - k] for k in range(14))
+    widest = max(one.counts[d] for d in judged[:14])
     return median(spans), widest, widest <= median(spans) - 2
