@@ -6,16 +6,21 @@ when it is committed. Whatever stops the flow delays them: the slowest one says 
 the kill -9 the worker is started again at once, and 32 contacts leave: the last of their alerts
 says from when on every partition is judged again. Settings are the product's own. Nothing of plain
 Faust judges, so the peer is the same as for the other figures.
+
+How many messages are folded once more is told by how far a worker said that it was just before its
+end, and where the one that came after it began. What the log held beyond the snapshots then, and so
+had to be caught up with, is more: it has grown meanwhile.
 """
 
 import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -80,37 +85,75 @@ async def _disturbed(ours: Deployment, flow: "Flow") -> dict[str, object]:
     await ours.ready(SECOND)
     await asyncio.sleep(CALM_SECONDS)
     found["join_stops_flow_ms"] = _milliseconds(flow.slowest())
+    first = ours.processes["detector"]
+    said, folded = first.output.stat().st_size, await _folded(ours, SECOND)
     asked = time.monotonic()
     await second.end()
     found["sigterm_drain_ms"] = _milliseconds(time.monotonic() - asked)
     found["sigterm_exit"] = second.child.returncode
     await asyncio.sleep(CALM_SECONDS)
     found["leave_stops_flow_ms"] = _milliseconds(flow.slowest())
-    found["kill_to_judging_ms"] = _milliseconds(await _killed(ours, flow))
-    found["replayed"] = await _replayed(ours)
-    return found
+    found["folded_again_after_sigterm"] = _again(folded, _loaded(first, said))
+    return {**found, **await _killed(ours, flow)}
 
 
-async def _killed(ours: Deployment, flow: "Flow") -> float:
-    """Kill the only worker, start it again, and wait for an alert of every partition; seconds."""
+async def _killed(ours: Deployment, flow: "Flow") -> dict[str, object]:
+    """Kill the only worker, start it again, and wait for an alert of every partition."""
     victim: Process = ours.processes["detector"]
+    folded = await _folded(ours, "detector")
     at = time.monotonic()
     victim.child.kill()
     await asyncio.to_thread(victim.child.wait)
-    ours.launch("detector", EBBWATCH_DETECTOR_FLUSH_SECONDS=FLUSH_SECONDS)
+    heir = ours.launch("detector", EBBWATCH_DETECTOR_FLUSH_SECONDS=FLUSH_SECONDS)
     await asyncio.gather(*(flow.probe() for _ in range(BURST)))
-    return time.monotonic() - at
+    seconds, loaded = time.monotonic() - at, _loaded(heir)
+    return {
+        "kill_to_judging_ms": _milliseconds(seconds),
+        "folded_again_after_kill": _again(folded, loaded),
+        "caught_up_after_kill": sum(one.behind for one in loaded.values()),
+    }
 
 
-async def _replayed(ours: Deployment) -> int:
-    """Return how many messages the worker that came after the kill met a second time."""
+class _Loaded(msgspec.Struct):
+    """What a worker says of a partition that it has taken over."""
+
+    event: str
+    partition: int = -1
+    stamp: int = -1
+    behind: int = 0
+
+
+async def _folded(ours: Deployment, name: str) -> dict[int, int]:
+    """Return up to which offset a worker has folded each of its partitions."""
     async with (
         aiohttp.ClientSession() as session,
-        session.get(ours.url("detector", "/metrics")) as answer,
+        session.get(ours.url(name, "/metrics")) as answer,
     ):
         families = text_string_to_metric_families(await answer.text())
         samples = [one for family in families for one in family.samples]
-    return round(sum(one.value for one in samples if one.name == "ebbwatch_replayed_total"))
+    return {
+        int(one.labels["partition"]): round(one.value)
+        for one in samples
+        if one.name == "ebbwatch_stamp"
+    }
+
+
+def _loaded(worker: Process, since: int = 0) -> dict[int, _Loaded]:
+    """Return the partitions that a worker has taken over since its output had so many bytes."""
+    lines = worker.output.read_bytes()[since:].splitlines()
+    told = [msgspec.json.decode(one, type=_Loaded) for one in lines if b'"partition loaded"' in one]
+    return {one.partition: one for one in told}
+
+
+def _again(folded: Mapping[int, int], loaded: Mapping[int, _Loaded]) -> int:
+    """Return how many messages one worker has folded and the one after it folds once more.
+
+    Raises:
+        BenchError: Not every partition went over.
+    """
+    if missing := sorted(folded.keys() - loaded.keys()):
+        raise BenchError(f"{NAME}: nobody has taken over the partitions {missing}")
+    return sum(max(0, offset - loaded[number].stamp) for number, offset in folded.items())
 
 
 class Flow:

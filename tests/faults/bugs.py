@@ -28,6 +28,20 @@ def fold(known, entry, moment):
 facts.fold = fold
 """
 
+CASE_RAISES: Final = """
+from services.alerts.cases import alarms
+
+real = alarms.take
+
+def take(case, alert, at):
+    changed = real(case, alert, at)
+    if alert.account == "cursed" and alert.rule == "payment-failed":
+        raise ArithmeticError("a planted bug")
+    return changed
+
+alarms.take = take
+"""
+
 _RULE = """
 from services.detector.primitives.change import Change
 

@@ -1,4 +1,7 @@
-"""The company whose deployment is broken: few rules, so that an oracle can tell every alert."""
+"""The company whose deployment is broken: few rules, so that an oracle can tell every alert.
+
+With `SHIPPED` it has those that every company has.
+"""
 
 import base64
 from collections.abc import Mapping
@@ -13,6 +16,9 @@ PEPPER = "a pepper of the tests' own, long enough"
 COMPANY = """\
 packs = []
 """
+
+SHIPPED = ""
+"""Rules of its own: none. Such a company goes by the rules that are shipped."""
 
 RULES = """\
 [[rule]]
@@ -71,7 +77,7 @@ def write(
         folder: Where the folder `company` is made.
         inputs: Topics by the name of the input.
         hooks: URLs by the name of the webhook channel.
-        rules: What stands in `rules.toml`.
+        rules: What stands in `rules.toml`; `SHIPPED` for the packs and nothing else.
 
     Returns:
         The folder.
@@ -79,7 +85,7 @@ def write(
     company = folder / "company"
     company.mkdir(exist_ok=True)
     (company / "secret").write_text(SECRET)
-    (company / "company.toml").write_text(ROUTING + COMPANY)
+    (company / "company.toml").write_text(ROUTING + ("" if rules == SHIPPED else COMPANY))
     (company / "rules.toml").write_text(rules)
     (company / "metrics.toml").write_text(METRICS)
     (company / "directory.toml").write_text(DIRECTORY)

@@ -28,12 +28,14 @@ class Exit:
         code: Exit code, or minus the number of the signal that ended it.
         lived: Seconds that it ran.
         wanted: Whether the scenario had asked for its end.
+        killed: Whether the suite has sent it kill -9.
     """
 
     name: str
     code: int
     lived: float
     wanted: bool
+    killed: bool
 
 
 class Keeper:
@@ -45,6 +47,11 @@ class Keeper:
         folder: Where it runs; its output goes into `<name>.log` there.
         ended: Takes each end.
         nurseries: Start its processes.
+
+    Attributes:
+        starts: How many processes of it there were.
+        kills: How many of them were to die of kill -9.
+        exits: How they ended.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class Keeper:
     ) -> None:
         self.name = name
         self.starts = 0
+        self.kills = 0
         self.exits: list[Exit] = []
         self._environ = environ
         self._folder = folder
@@ -65,6 +73,8 @@ class Keeper:
         self._process: Child | None = None
         self._task: asyncio.Task[None] | None = None
         self._wanted = False
+        self._killed = False
+        self._doomed = 0
 
     @property
     def running(self) -> bool:
@@ -109,9 +119,15 @@ class Keeper:
                 return True
         return False
 
-    def kill(self) -> bool:
-        """Kill -9; tells whether there was a process."""
-        return self.send(signal.SIGKILL)
+    def kill(self) -> None:
+        """Kill -9; where no process of it runs just now, the next one as soon as it does."""
+        self.kills += 1
+        if self._killed or not self._strike():
+            self._doomed += 1
+
+    def _strike(self) -> bool:
+        self._killed = self.send(signal.SIGKILL)
+        return self._killed
 
     def freeze(self) -> None:
         """Let its process stand still."""
@@ -149,7 +165,7 @@ class Keeper:
         assert self._task is not None
         _, late = await asyncio.wait({self._task}, timeout=STOP_SECONDS)
         if late:
-            self.send(signal.SIGKILL)
+            self._strike()
             await asyncio.wait({self._task})
             raise AssertionError(f"{self.name} took more than {STOP_SECONDS:g} s to stop")
 
@@ -159,7 +175,7 @@ class Keeper:
             begun = time.monotonic()
             code = await self._run()
             lived = time.monotonic() - begun
-            self.exits.append(Exit(self.name, code, lived, self._wanted))
+            self.exits.append(Exit(self.name, code, lived, self._wanted, self._killed))
             self._told(self.exits[-1])
             if self.exits[-1].wanted or not asks_for_restart(code):
                 return
@@ -168,10 +184,13 @@ class Keeper:
     async def _run(self) -> int:
         service, _, number = self.name.partition("-")
         self.starts += 1
+        self._killed = False
         self._process = await self._nurseries.start(
             ["serve", service, "--number", number],
             self._environ(),
             self._folder,
             self._folder / f"{self.name}.log",
         )
+        if self._doomed and self._strike():
+            self._doomed -= 1
         return await self._process.wait()

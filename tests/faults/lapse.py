@@ -8,7 +8,7 @@ between, admitted by ingest's own functions.
 import asyncio
 import contextlib
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -44,6 +44,7 @@ class Lapse:
         input: The input that events of the way `input` bear as their origin; empty for none.
         until: Returns up to when an input partition is told to be complete, given its name and the
             tick's time, both in microseconds.
+        pace: Awaited before each tick, given its time: what a past day must wait for.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Lapse:
         self.input = ""
         self._offset = 0
         self.until: Callable[[str, int], int] = lambda _, at: at
+        self.pace: Callable[[datetime], Awaitable[None]] = at_once
         self._step = step
         self._ticks = 0
         self._share = 0.0
@@ -117,6 +119,7 @@ class Lapse:
             batch = []
             while waiting and waiting[0][0] <= at:
                 batch.append(waiting.popleft()[1])
+            await self.pace(at)
             await self._append(self._messages(batch, at))
             self._share = (number + 1) / (steps + 1)
         assert not waiting, f"{len(waiting)} events are later than {end}, when time ends"
@@ -200,6 +203,10 @@ class Lapse:
         if self._producer is not None:
             producer, self._producer = self._producer, None
             await producer.stop()
+
+
+async def at_once(_: datetime) -> None:
+    """Wait for nothing."""
 
 
 def in_order(sent: Sequence[Sent]) -> Iterator[tuple[datetime, Sent]]:

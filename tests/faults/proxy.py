@@ -123,6 +123,12 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._changed = asyncio.Event()
         self._counted = 0
+        self._kept = 0
+
+    @property
+    def withheld(self) -> int:
+        """How many answers were kept back since faults were set."""
+        return self._kept
 
     @property
     def falsified(self) -> int:
@@ -139,7 +145,7 @@ class Proxy:
     def set(self, faults: Faults) -> None:
         """Put other faults in force; a rewriting counts answers from now on."""
         self.faults = faults
-        self._counted = 0
+        self._counted = self._kept = 0
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -245,6 +251,7 @@ class Proxy:
     async def _say(self, frame: bytes, pair: _Pair) -> None:
         """Pass an answer on, as the faults have it; answers come in the order of requests."""
         asked = pair.asked.popleft()
+        self._kept += asked.api in self.faults.withheld
         await self._until(lambda: asked.api not in self.faults.withheld)
         rewrite = self.faults.rewrite
         if rewrite is not None and rewrite.applied and self._falsifies(asked):

@@ -11,6 +11,7 @@ from tests.faults.scenario import NotExact
 from tests.platform import eventually
 
 if TYPE_CHECKING:
+    from tests.faults.keeper import Keeper
     from tests.faults.world import World
 
 CONFIG = 78
@@ -30,16 +31,31 @@ async def refused(world: "World", name: str, *words: str) -> None:
         NotExact: It ran, ended otherwise, said something else, or moved the snapshot.
     """
     before = await _ends(world)
-    keeper = world.begin(name)
+    await ended_refusing(world, name, world.begin(name), *words)
+    after = await _ends(world)
+    if after != before:
+        text = f"{name} must not run and wrote: topics ended at {before}, now at {after}"
+        raise NotExact([text])
+
+
+async def ended_refusing(world: "World", name: str, keeper: "Keeper", *words: str) -> None:
+    """Wait until a service refuses to run on, and take what it says for right.
+
+    Args:
+        world: The world.
+        name: Such as `detector-0`.
+        keeper: Of its process.
+        words: Must stand in the last line that it logs: what is wrong, and what to do.
+
+    Raises:
+        NotExact: It ended otherwise, or said something else.
+    """
     await eventually(lambda: keeper.over, within=WITHIN, what=f"{name} to refuse: {words[0]}")
     ended = keeper.exits[-1]
     said = last_line(world, name)
     wrong = [f"{name} does not say {word!r}, but {said!r}" for word in words if word not in said]
     if ended.code != CONFIG:
         wrong.append(f"{name} ended with {ended.code}, not with {CONFIG}: {said}")
-    after = await _ends(world)
-    if after != before:
-        wrong.append(f"{name} must not run and wrote: topics ended at {before}, now at {after}")
     if wrong:
         raise NotExact(wrong)
     # It was to be: at the end only what nobody asked for is told.

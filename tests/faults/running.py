@@ -17,8 +17,11 @@ import pytest
 from tests.faults.brokers import Broker, Redis
 from tests.faults.disks import small_disk
 from tests.faults.nursery import Nurseries
+from tests.faults.proxy import Proxy
+from tests.faults.receiver import receiving
 from tests.faults.scenario import Needs, NotExact, NotRun, Scenario
-from tests.faults.world import World, opened
+from tests.faults.verifying import require_struck
+from tests.faults.world import World
 
 Step = Callable[[], Awaitable[None]]
 
@@ -32,7 +35,7 @@ class Outcome:
         seed: Its seed.
         seconds: How long it took.
         differences: Empty if everything was exact.
-        told: What is worth telling of it, such as `replayed 4`.
+        told: What is worth telling of it, such as `caught up 4`.
         not_run: Why it did not run, or None.
         folder: Where its logs are, if something was not exact.
     """
@@ -123,6 +126,7 @@ async def run(scenario: Scenario, seed: int, servers: Servers, folder: Path) -> 
                 _disk(scenario.needs, folder),
                 _world(scenario, servers, folder, rng) as world,
             ):
+                world.seed, world.ends = seed, scenario.ends
                 at = [time.monotonic()]
                 for step in _steps(scenario, world, rng):
                     await step()
@@ -151,7 +155,7 @@ async def run(scenario: Scenario, seed: int, servers: Servers, folder: Path) -> 
 
 def _steps(scenario: Scenario, world: World, rng: Random) -> list[Step]:
     steps: list[Step] = [partial(scenario.run, world, rng), world.settle]
-    return [*steps, world.verify] if scenario.recounted else steps
+    return [*steps, world.verify if scenario.recounted else partial(require_struck, world)]
 
 
 def _disk(needs: Needs, folder: Path) -> contextlib.AbstractAsyncContextManager[object]:
@@ -180,11 +184,33 @@ async def _world(
             await redis.start()
         elif needs.redis == "shared":
             redis = await servers.redis()
-        async with opened(broker, redis, servers.nurseries, folder, rng, needs) as world:
+        async with _opened(broker, redis, servers.nurseries, folder, rng, needs) as world:
             yield world
     finally:
         for server in own:
             server.stop()
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    broker: Broker,
+    redis: Redis | None,
+    nurseries: Nurseries,
+    folder: Path,
+    rng: Random,
+    needs: Needs,
+) -> AsyncIterator[World]:
+    """Make a world that runs as long as the block."""
+    world = World(broker, redis, nurseries, folder, rng, needs)
+    async with receiving() as world.receiver, Proxy(broker.proxied, broker.behind) as world.proxy:
+        try:
+            await world.start()
+            yield world
+        except BaseException:
+            world.ask()
+            raise
+        finally:
+            await world.stop()
 
 
 def _told(world: World) -> str:
@@ -196,4 +222,4 @@ def _told(world: World) -> str:
     ended = ", ".join(f"{key} x{count}" for key, count in sorted(ends.items()))
     told: list[tuple[str, float]] = [*world.told.items(), *world.figures.items()]
     counts = ", ".join(f"{figure:.6g} {name}" for name, figure in told)
-    return f"{counts}  replayed {world.replayed}" + (f"  ended: {ended}" if ended else "")
+    return f"{counts}  caught up {world.caught_up}" + (f"  ended: {ended}" if ended else "")

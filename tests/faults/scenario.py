@@ -66,6 +66,8 @@ class Scenario:
         needs: What its world is made of.
         recounted: False for one that compares by itself what came of it: its log is older than
             the oracle.
+        ends: Service and exit code with which a process may end of its fault, such as `detector
+            70`; beside these only 0, when asked to end, and the suite's own kill -9.
     """
 
     name: str
@@ -74,3 +76,4 @@ class Scenario:
     random: bool = True
     needs: Needs = Needs()
     recounted: bool = True
+    ends: tuple[str, ...] = ()

@@ -77,8 +77,8 @@ async def rest(world: "World", within: float = 60.0) -> None:
         await _end(world, "ingest")
     await _fold(world, within)
     samples = await scrape(world, "detector")
-    world.replayed = sum(
-        round(one.value) for one in samples if one.name == "ebbwatch_replayed_total"
+    world.caught_up = sum(
+        round(one.value) for one in samples if one.name == "ebbwatch_caught_up_messages_total"
     )
     alerts = world.topic(topics.ALERTS)
     if world.replicas("alerts"):

@@ -2,7 +2,7 @@
 
 A: accounts and subjects are what the log says. B: so is every alert. C: the snapshot is folded up
 to the log's end. D: every notice was answered for, and came. Before all of them: whatever a
-producer was told is taken is in the log, and nothing else.
+producer was told is taken is in the log, and nothing else; and every fault has struck.
 """
 
 from collections import Counter
@@ -22,12 +22,10 @@ from tests.faults.logs import Log, Tail, read, tail
 from tests.faults.oracle.supply import encoded
 from tests.faults.scenario import NotExact
 from tests.faults.settling import stamp
+from tests.faults.striking import missed, unexpected
 
 if TYPE_CHECKING:
     from tests.faults.world import World
-
-ENDS = frozenset({0, 70, 75, -9})
-"""How a process may end: as asked, to be started again, or killed."""
 
 
 async def verify(world: "World") -> None:
@@ -51,7 +49,7 @@ async def verify(world: "World") -> None:
         "webhooks": len(world.receiver.arrivals),
     }
     found = [
-        *_ends(world),
+        *ends_and_strikes(world),
         *_refused(world),
         *_supply(world, events, records),
         *oracle.differences(expected, actual),
@@ -102,10 +100,19 @@ def _is_alert(raw: bytes) -> bool:
     return isinstance(found, dict) and str(found.get("type", "")).startswith("alert.")
 
 
-def _ends(world: "World") -> Iterator[str]:
-    for one in world.exits:
-        if one.code not in ENDS:
-            yield f"{one.name} ended with {one.code} after {one.lived:.1f} s"
+def ends_and_strikes(world: "World") -> list[str]:
+    """Return what ended a process though it should not have, and what should have and did not."""
+    return [*unexpected(world), *missed(world)]
+
+
+async def require_struck(world: "World") -> None:
+    """Find out whether each fault has struck, and nothing else; `verify` does so among the rest.
+
+    Raises:
+        NotExact: With what has not, or should not have.
+    """
+    if found := ends_and_strikes(world):
+        raise NotExact(found)
 
 
 def _refused(world: "World") -> Iterator[str]:

@@ -20,15 +20,17 @@ from services.commands.keys import create_key
 from services.company import Company, read_company
 from services.config_log import ConfigLog
 from services.sealing import Sealer
-from tests.faults import company, lapse, settling, verifying
+from tests.faults import company, lapse, settling, standing, verifying
+from tests.faults.arming import Arming
 from tests.faults.brokers import Broker, Redis
 from tests.faults.feeding import Doors, Feeder, Noted
 from tests.faults.keeper import Exit, Keeper
 from tests.faults.load import Load, Sent
 from tests.faults.nursery import Nurseries
 from tests.faults.proxy import Proxy
-from tests.faults.receiver import Receiver, receiving
+from tests.faults.receiver import Receiver
 from tests.faults.scenario import Needs, NotExact
+from tests.faults.skewing import faketime
 from tests.integration.deployment import Deployment
 from tests.platform import create_topics, eventually, free_port
 
@@ -49,7 +51,6 @@ SETTINGS = {
 """Beside those of `Deployment`: what takes a deployment minutes takes a run seconds."""
 
 PORTS = {"ingest": "INGEST", "detector": "DETECTOR", "alerts": "ALERTS"}
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 
 
 class World:
@@ -68,7 +69,10 @@ class World:
         receiver: Where its webhooks arrive.
         proxy: What stands between the broker and the services that `needs.proxied` names.
         noted: What producers were told.
+        seed: Of the run: what takes one of a few ways takes another one with the next seed.
         exits: How processes ended, in order.
+        ends: Service and exit code with which a process may end; see `Scenario`.
+        arming: What its services were armed with, and what of it has struck.
         refused: Reasons for which ingest may refuse what is fed; none of a good load.
         only_fed: Whether nothing came into the log but what was fed; False for an import.
         hooks: Webhook channels by name, as the next `configure` writes them.
@@ -80,7 +84,8 @@ class World:
         rules: Number and content of the rule set in force.
         told: What is worth telling of the run once it is verified, by name.
         figures: What a scenario has measured, by name.
-        replayed: Messages at or before the stamp that workers met, as far as they lived to tell.
+        caught_up: Messages that the log held beyond the snapshots that workers took over, which
+            they fold, some of them once more; as far as they lived to tell.
     """
 
     def __init__(
@@ -107,7 +112,10 @@ class World:
         )
         self.prefix = self.deployment.prefix
         self.keepers: dict[str, Keeper] = {}
+        self.seed = 0
         self.exits: list[Exit] = []
+        self.ends: tuple[str, ...] = ()
+        self.arming = Arming(folder)
         self.noted = Noted()
         self.refused: set[str] = set()
         self.only_fed = True
@@ -116,7 +124,7 @@ class World:
         self.votes_from = 0
         self.key = ""
         self.rules = (0, "")
-        self.replayed = 0
+        self.caught_up = 0
         self.told: dict[str, int] = {}
         self.figures: dict[str, float] = {}
         self.cases: list[dict[str, object]] = []
@@ -126,7 +134,6 @@ class World:
         self.receiver: Receiver
         self.proxy: Proxy
         self._ports: defaultdict[str, int] = defaultdict(free_port)
-        self._armed: defaultdict[str, list[str]] = defaultdict(list)
         self._always: dict[str, dict[str, str]] = {}
         self._loads = 0
 
@@ -195,18 +202,25 @@ class World:
             environ["EBBWATCH_DETECTOR_INSTANCE"] = name
         if service in self.needs.proxied:
             environ["EBBWATCH_KAFKA"] = self.broker.proxied_address
-        if self._armed[name]:
-            environ["EBBWATCH_FAILPOINTS"] = self._armed[name].pop(0)
-        return environ
+        return self.arming.environ(name, environ)
 
     def arm(self, name: str, *specs: str) -> None:
         """Arm failpoints: the first specification for the next start, the second for the one after.
 
         Args:
             name: Such as `detector-0`.
-            specs: Such as `snapshot.committed=kill@3`; each holds for one start only.
+            specs: Such as `snapshot.committed=kill@3`; each holds for one start only, and must
+                strike before the run is over.
         """
-        self._armed[name].extend(specs)
+        self.arming.add(name, specs)
+
+    async def struck(self, name: str, within: float = 60.0) -> None:
+        """Wait until everything that a service was armed with has struck."""
+        await eventually(
+            lambda: not self.arming.left(name),
+            within=within,
+            what=f"{name} to get where it is armed",
+        )
 
     def always(self, name: str, **variables: str) -> None:
         """Set variables for every start of a service from the next one on; none to take them back.
@@ -223,8 +237,11 @@ class World:
         Args:
             name: Such as `ingest-0`.
             offset: As libfaketime takes it, such as `+3d`.
+
+        Raises:
+            NotRun: It is not installed.
         """
-        self.always(name, LD_PRELOAD=FAKETIME, FAKETIME=offset, FAKETIME_DONT_FAKE_MONOTONIC="1")
+        self.always(name, **faketime(FAKETIME=offset))
 
     def url(self, name: str) -> str:
         """Return where a service listens."""
@@ -257,9 +274,9 @@ class World:
         if keeper.over and not keeper.exits[-1].wanted:
             raise NotExact([f"{name} ended for good with {keeper.exits[-1].code}"])
 
-    def kill(self, name: str) -> bool:
-        """Kill -9; it is started again. Tells whether a process of it ran."""
-        return self.keepers[name].kill()
+    def kill(self, name: str) -> None:
+        """Kill -9; it is started again. Where no process of it runs just now the next one dies."""
+        self.keepers[name].kill()
 
     def freeze(self, name: str) -> None:
         """Let a service stand still."""
@@ -346,6 +363,7 @@ class World:
             NotExact: With every difference.
         """
         await verifying.verify(self)
+        await standing.verify(self)
 
     def ask(self) -> None:
         """Let every service write down what it waits for: something has gone wrong."""
@@ -360,28 +378,6 @@ class World:
         for outcome in outcomes:
             if isinstance(outcome, BaseException) and not isinstance(outcome, AssertionError):
                 raise outcome
-
-
-@contextlib.asynccontextmanager
-async def opened(
-    broker: Broker,
-    redis: Redis | None,
-    nurseries: Nurseries,
-    folder: Path,
-    rng: random.Random,
-    needs: Needs,
-) -> AsyncIterator[World]:
-    """Make a world that runs as long as the block; see `World`."""
-    world = World(broker, redis, nurseries, folder, rng, needs)
-    async with receiving() as world.receiver, Proxy(broker.proxied, broker.behind) as world.proxy:
-        try:
-            await world.start()
-            yield world
-        except BaseException:
-            world.ask()
-            raise
-        finally:
-            await world.stop()
 
 
 async def _is_ready(client: aiohttp.ClientSession, url: str) -> bool:

@@ -5,10 +5,13 @@ counts it never forgets, it judges a day the moment it closes, and it knows noth
 owners or batches; so whatever crashed, the deployment must say the same.
 """
 
+from .addressing import Owned, Routing, addressees
 from .arrivals import Arrived, desk_differences
-from .comparing import Actual, differences
+from .comparing import Actual, cut, differences
 from .crossing import votes
 from .desk import Desk, recount_desk
+from .kept import kept_differences
+from .pages import glance_differences
 from .reading import Keyed, Logs, Message, Unaccountable
 from .recounting import Bucket, Recounted, recount
 from .supply import supply_differences
@@ -21,10 +24,16 @@ __all__ = [
     "Keyed",
     "Logs",
     "Message",
+    "Owned",
     "Recounted",
+    "Routing",
     "Unaccountable",
+    "addressees",
+    "cut",
     "desk_differences",
     "differences",
+    "glance_differences",
+    "kept_differences",
     "recount",
     "recount_desk",
     "supply_differences",

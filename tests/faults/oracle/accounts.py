@@ -95,6 +95,7 @@ class Account:
         judged: The newest local day that is judged.
         kept_from: First day of which no rule set so far let anything be forgotten.
         merged: The newest (stamp, target) that merged it, or None.
+        heard: Hour of its newest event; 0 for none.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Account:
     states: dict[str, str] = field(default_factory=dict)
     merged: tuple[Stamp, str] | None = None
     zones: Zones = field(default_factory=Zones)
+    heard: int = 0
 
     @property
     def segment(self) -> str | None:
@@ -131,6 +133,11 @@ class Account:
         """The newest day with usage, be its quantity 0."""
         used = (day for name, one in self.lines.items() if name[0] != "@" for day in one.sums)
         return max(used, default=None)
+
+    def hear(self, entry: Entry) -> None:
+        """Note when something was heard of it last; what our own people say is no sign of it."""
+        if not isinstance(entry.event, ClosureDeclared | FeedbackGiven):
+            self.heard = max(self.heard, entry.time // days.HOUR)
 
     def judge(self, day: int, history: int) -> None:
         """Take a day for judged; what is older than rules ask for may be forgotten from now on."""

@@ -94,6 +94,9 @@ def _body(told: Told, one: Arrived, bodies: dict[tuple[str, str | None], bytes])
     if said != (told.id, told.step, told.case, told.alert):
         yield f"{one.id} tells of {said}, its notice of {(told.step, told.case, told.alert)}"
     person = data.recipient.id if data.recipient is not None else None
+    meant = {target.person for target in (told.targets or {}).values()}
+    if person not in meant:
+        yield f"{one.id} is addressed to {person}, its notice to {sorted(map(str, meant))}"
     if bodies.setdefault((one.id, person), one.body) != one.body:
         yield f"{one.id} arrived again with another body"
 

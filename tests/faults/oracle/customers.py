@@ -7,6 +7,7 @@ from schemas.envelope import Entry
 from schemas.events import AccountMerged, AccountUpdated
 
 from .accounts import COUNTED, Account
+from .addressing import Owned
 from .clocks import Clock, Closing
 from .homes import ACCOUNT
 from .raising import YOUNG, When, judge_day, judge_event, supersede
@@ -33,6 +34,7 @@ class Customers:
     Attributes:
         known: By id.
         alerts: Records for the alert log, in order.
+        owners: Who has owned which account, from where in the log on; also of erased ones.
         dropped: Entries passed over because their account was erased.
     """
 
@@ -41,6 +43,7 @@ class Customers:
     ) -> None:
         self.known: dict[str, Account] = {}
         self.alerts: list[Alert] = []
+        self.owners: dict[str, list[Owned]] = {}
         self.dropped = 0
         self._clock = clock
         self._sending = sending
@@ -65,8 +68,10 @@ class Customers:
         refused = account.fold(entry, day, self._clock.now, oldest, tracked)
         if refused is not None:
             return refused
+        account.hear(entry)
         if isinstance(event, AccountUpdated):
             self._clock.use(account.zones.now)
+            self._own(at, id, account.facts.get("owner"))
         if entry.time >= self._clock.now - YOUNG:
             self.alerts += judge_event(account, entry, self._when(day, entry.time, at))
         return None
@@ -103,6 +108,7 @@ class Customers:
             ended = supersede(account, self._ended(account, time, at), set(account.episodes))
             nobody = AccountNow(stamp=at.offset)
             self.alerts += [replace(one, account_now=nobody) for one in ended]
+            self._own(at, id, None)
 
     def forget(self, at: Place, person: str, time: int) -> None:
         """Take a person out of every account; sums of days remain."""
@@ -142,12 +148,20 @@ class Customers:
     def _merge(self, account: Account, into: str, at: Place, entry: Entry) -> str | None:
         if into == account.id or not into.isprintable():
             return "invalid"
+        account.hear(entry)
         stamp = stamp_of(entry.time, entry.id)
         if account.merged is None or stamp > account.merged[0]:
             account.merged = (stamp, into)
             when = self._ended(account, entry.time, at)
             self.alerts += supersede(account, when, set(account.episodes))
         return None
+
+    def _own(self, at: Place, id: str, owner: str | None) -> None:
+        # No summary is ever written within a message.
+        known = [one for one in self.owners.get(id, []) if one.offset < at.offset]
+        if owner != (known[-1].owner if known else None):
+            known = [*known, Owned(at.offset, at.appended, owner)]
+        self.owners[id] = known
 
     def _when(self, day: int, at: int, place: Place) -> When:
         historic = self._clock.mode == "importing"

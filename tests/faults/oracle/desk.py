@@ -13,7 +13,15 @@ from uuid import UUID, uuid5
 import msgspec
 
 from schemas import cases
-from schemas.alerts import SEVERITIES, Alert, AlertCleared, AlertRecord, AlertWorsened, Severity
+from schemas.alerts import (
+    SEVERITIES,
+    AccountNow,
+    Alert,
+    AlertCleared,
+    AlertRecord,
+    AlertWorsened,
+    Severity,
+)
 from schemas.cases import Act, FeedbackRecord, LogRecord
 from schemas.envelope import Entry, Origin
 from schemas.events import FeedbackGiven
@@ -50,8 +58,12 @@ class Case(Book):
 
     Attributes:
         verdicts: By alert and person, what it was worth.
+        known: What its alerts say of the account, the newest by stamp, each from which offset on.
+        assigned: Who works on it, each from which offset on.
     """
 
+    known: list[tuple[int, AccountNow]] = field(default_factory=list)
+    assigned: list[tuple[int, str | None]] = field(default_factory=list)
     alerts: dict[str, Standing] = field(default_factory=dict)
     verdicts: dict[tuple[str, str], str] = field(default_factory=dict)
     told: bool = False
@@ -95,7 +107,7 @@ def recount_desk(log: Mapping[int, Sequence[Keyed]], named: bool = True) -> Desk
                 life = f"~{records[0].appended}" if named else ""
                 mine += _action(desk, record, one, number, life)
             elif record is not None and record.id in desk.notices:
-                desk.notices[record.id].take(record)
+                desk.notices[record.id].take(record, one.offset, one.appended)
     return desk
 
 
@@ -120,6 +132,8 @@ def _alert(desk: Desk, record: Alert, at: Keyed) -> None:
         return
     now = _standing(known, record, raw)
     case.alerts[record.alert_id] = now
+    if not case.known or record.account_now.stamp >= case.known[-1][1].stamp:
+        case.known.append((at.offset, record.account_now))
     step = _step(case, known, now, record)
     case.severity = max(
         (one.severity for one in case.alerts.values() if one.counts),
@@ -205,6 +219,8 @@ def _action(desk: Desk, record: Act, at: Keyed, number: int, life: str) -> list[
     case.answered.add(record.id)
     before = case.generation
     waking = act(case, record, set(case.alerts))
+    if not case.assigned or case.assigned[-1][1] != case.assignee:
+        case.assigned.append((at.offset, case.assignee))
     if case.generation != before:
         case.told = False
     telling = [(id, one) for id, one in case.alerts.items() if one.counts and not one.historic]
@@ -232,5 +248,5 @@ def _vote(case: Case, said: FeedbackRecord, at: Keyed, number: int, life: str) -
 def _tell(desk: Desk, case: Case, step: str, account: str, alert: str, at: Keyed) -> None:
     name = f"{account}\x1f{at.offset}\x1f{at.appended}\x1f{step}"
     id = str(uuid5(NAMESPACE, name))
-    desk.notices[id] = Told(id, account, step, alert)
+    desk.notices[id] = Told(id, account, step, alert, at.offset)
     case.told = True

@@ -12,6 +12,8 @@ class Told:
 
     Attributes:
         alert: The record to tell of.
+        caused: Offset of the record that caused it.
+        intended: Where its targets were written: offset and append time; None while they are not.
         targets: To whom it goes, by channel; None until that is in the log.
         outcomes: How it ended, by channel: `delivered` or `failed`.
     """
@@ -20,6 +22,8 @@ class Told:
     case: str
     step: str
     alert: str
+    caused: int = 0
+    intended: tuple[int, int] | None = None
     targets: dict[str, Target] | None = None
     outcomes: dict[str, str] = field(default_factory=dict)
 
@@ -28,10 +32,19 @@ class Told:
         """The id under which it is sent."""
         return f"msg_{self.id.replace('-', '')}"
 
-    def take(self, record: NoticeIntended | NoticeDelivered | NoticeFailed) -> None:
-        """Take the record of a delivery over; what was not intended ends nothing."""
+    def take(
+        self, record: NoticeIntended | NoticeDelivered | NoticeFailed, offset: int, appended: int
+    ) -> None:
+        """Take the record of a delivery over; what was not intended ends nothing.
+
+        Args:
+            record: The record.
+            offset: Where it stands.
+            appended: When it was appended, microseconds.
+        """
         if isinstance(record, NoticeIntended):
             if self.targets is None:
+                self.intended = (offset, appended)
                 # One target a channel, the first.
                 self.targets = {one.channel: one for one in reversed(record.targets)}
         elif record.channel in (self.targets or {}):

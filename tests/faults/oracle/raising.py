@@ -197,7 +197,8 @@ def _record(
     ended = {"reason": told.reason} if told.reason else {}
     if because:
         settled = REMEMBERED if rule.primitive == "change" else 0
-        because = because | {"history": account.votes.history(rule.id, known.raised_on, settled)}
+        before = account.votes.history(rule.id, known.raised_on, settled)
+        because = because | {"primitive": rule.primitive, "history": before}
     if told.kind == "raised":
         account.votes.raised.setdefault(rule.id, set()).add(known.raised_on)
     record: Alert = _RECORDS[told.kind](

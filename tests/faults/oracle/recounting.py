@@ -1,6 +1,6 @@
 """The whole log recounted: what must have become of it, on every partition."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,9 @@ from schemas.alerts import Alert
 
 from . import crossing, days
 from .accounts import PEOPLE, Account
+from .addressing import Owned
 from .counting import Counting
+from .glances import glance
 from .masks import units
 from .reading import Logs
 
@@ -39,6 +41,8 @@ class Recounted:
         clocks: By partition, the newest tick.
         faults: What is wrong in the log itself, such as a forward that is missing.
         counts: How many entries were repeated, too late, or dropped as erased.
+        glances: By account, what its summary says, as far as it is recounted.
+        owners: Who has owned which account, from where in the log on.
     """
 
     accounts: Mapping[str, Mapping[str, Any]]
@@ -50,6 +54,8 @@ class Recounted:
     clocks: Mapping[int, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     counts: Mapping[str, int] = field(default_factory=dict)
+    glances: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    owners: Mapping[str, Sequence[Owned]] = field(default_factory=dict)
 
 
 def recount(
@@ -97,6 +103,8 @@ def recount(
             name: sum(getattr(each, name) for each in counted)
             for name in ("repeated", "too_late", "dropped")
         },
+        glances={id: glance(one) for each in counted for id, one in each.customers.known.items()},
+        owners={id: told for each in counted for id, told in each.customers.owners.items()},
     )
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 SEEDS = (1, 2, 3)
 PARTITION_MODEL = "tests/unit/detector/test_model.py"
 SERVICE_MODEL = "tests/unit/alerts/test_model.py"
+FAILED = r"^E +(AssertionError|assert )"
+"""What a model test says that has compared, and not that its code cannot run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
         "id-generations-closed-by-flush",
         "a generation of remembered ids closes with each flush instead of by its count",
         caught_by=PARTITION_MODEL,
-        sign=r"assert",
+        sign=FAILED,
     ),
     Sabotage(
         "bridge-commits-before-the-acknowledgement",
@@ -95,13 +97,13 @@ SABOTAGES: tuple[Sabotage, ...] = (
         "outcome-not-in-the-log",
         "a delivery's outcome goes into the service's own log alone",
         caught_by=SERVICE_MODEL,
-        sign=r"assert|Error",
+        sign=FAILED,
     ),
     Sabotage(
         "outcome-before-the-send",
         "a delivery is noted as made before it is",
         caught_by=SERVICE_MODEL,
-        sign=r"assert|Error",
+        sign=FAILED,
     ),
     Sabotage(
         "redis-taken-for-the-truth",
@@ -131,7 +133,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
         "wall-clock-in-a-fold",
         "whether an event is young is asked of the wall clock instead of the log's",
         caught_by="kill-in-short-time-lapse",
-        sign=r"alert",
+        sign=r"alert record|got \d+ alerts",
     ),
     Sabotage(
         "ticks-merged-by-the-last",
@@ -155,13 +157,19 @@ SABOTAGES: tuple[Sabotage, ...] = (
         "forward-without-origin",
         "a forward does not say which entry caused it",
         caught_by=PARTITION_MODEL,
-        sign=r"assert",
+        sign=FAILED,
     ),
     Sabotage(
         "snapshot-read-uncommitted",
         "who takes a partition over also reads what an unfinished transaction has written",
         caught_by="kill-detector-at-failpoints",
         sign=r"the log says|must have been written|cannot be restored",
+    ),
+    Sabotage(
+        "stop-without-a-flush",
+        "a worker that is asked to end gives its partitions up and does not write what it folded",
+        caught_by="stop-under-load",
+        sign=r"had folded partition \d+ up to \d+ and ended with",
     ),
     Sabotage(
         "http-answers-before-the-acknowledgement",

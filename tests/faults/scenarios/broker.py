@@ -187,12 +187,16 @@ async def full(world: World, rng: Random) -> None:
         await world.broker.start()
 
 
+UNHEARD = ("detector 70", "alerts 70")
+"""Whoever does not hear from Kafka how it ended what was being written is started again."""
+
 SCENARIOS = (
     Scenario(
         "broker-restarts",
         ("broker restart", "kill -9 of the broker"),
         restarted,
         needs=Needs(broker="own", settings=DEADLINE, within=240),
+        ends=UNHEARD,
     ),
     Scenario(
         "broker-away",
@@ -200,23 +204,27 @@ SCENARIOS = (
         away,
         random=False,
         needs=Needs(broker="own", settings=DEADLINE, within=300),
+        ends=UNHEARD,
     ),
     Scenario(
         "stopped-while-broker-away",
         ("SIGTERM and start while the broker is away",),
         stopped_while_away,
         needs=Needs(broker="own", settings=DEADLINE, within=240),
+        ends=UNHEARD,
     ),
     Scenario(
         "broker-frozen",
         ("broker away for longer than the request timeout", "intake's buffer is bounded"),
         frozen,
         needs=Needs(broker="own", settings=SMALL, within=240),
+        ends=UNHEARD,
     ),
     Scenario(
         "broker-disk-full",
         ("disk full under Kafka",),
         full,
         needs=Needs(broker="own", disk=DISK_MEGABYTES, settings=DEADLINE, within=240),
+        ends=UNHEARD,
     ),
 )

@@ -160,8 +160,8 @@ async def closings_open(world: World, rng: Random) -> None:
     placed += in_order(load.events(600, begin, end))
     world.due += load.due
     specs = [
-        f"snapshot.cut=kill@{rng.randrange(4, 12)}",
-        f"detector.fold=kill@{rng.randrange(40, 90)}",
+        f"snapshot.cut=kill@{rng.randrange(2, 7)}",
+        f"detector.fold=kill@{rng.randrange(5, 20)}",
     ]
     world.arm("detector-0", *rng.sample(specs, 2))
     world.kill("detector-0")
@@ -170,6 +170,9 @@ async def closings_open(world: World, rng: Random) -> None:
     async with lapse.writing(_ordered(placed), begin, end):
         await lapse.reached(rng.uniform(0.4, 0.9))
         world.kill("detector-1")
+    # A death that has not come yet comes while ticks of today do.
+    world.begin("ingest-0")
+    await world.struck("detector-0")
     await rest(world)
     cut = await _cut_in_closings(world)
     world.figures["snapshots with a closing open"] = cut

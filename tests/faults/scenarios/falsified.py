@@ -127,6 +127,7 @@ SCENARIOS = (
         ("produce errors, fatal",),
         refused_for_good,
         needs=dataclasses.replace(PROXY, within=240),
+        ends=("ingest 70", "detector 70", "alerts 70"),
     ),
     Scenario("ingest-fenced", ("produce errors, fatal",), fenced_ingest, needs=PROXY),
     Scenario("leaders-move", ("coordinator move", "leader move"), moved, needs=PROXY),

@@ -13,7 +13,7 @@ from schemas import topics
 from tests.faults.feeding import Noted
 from tests.faults.load import http_only
 from tests.faults.logs import Log, read, tail
-from tests.faults.refusing import refused
+from tests.faults.refusing import ended_refusing, refused
 from tests.faults.scenario import Needs, NotExact, Scenario
 from tests.faults.scenarios.damage import going_on, kit, loaded
 from tests.faults.settling import rest, stamps_now
@@ -51,6 +51,25 @@ async def log_lost(world: World, rng: Random) -> None:
     for name in ("ingest-0", "detector-0"):
         await refused(world, name, f"{topic} has {world.partitions + 1} partitions")
     await tools.restore(topic, kept)
+    await going_on(world)
+
+
+async def log_lost_live(world: World, rng: Random) -> None:
+    """Lose the log while a worker reads it: it must not go on with another one.
+
+    Of a longer one it folds what lies beyond the stamp before it can know (test_log_watch.py).
+    """
+    await loaded(world)
+    tools, topic = kit(world), world.topic(topics.EVENTS)
+    kept = await tools.held(topic)
+    for filled in rng.sample([True, False], 2):
+        keeper = world.begin("detector-0")
+        await world.ready("detector-0")
+        await tools.renew(topic)
+        if filled:
+            await _filled(world, topic, {one: len(messages) for one, messages in kept.items()})
+        await ended_refusing(world, "detector-0", keeper, "events.v1 partition")
+        await tools.restore(topic, kept)
     await going_on(world)
 
 
@@ -215,6 +234,12 @@ SCENARIOS = (
             "partition-count change: topic altered",
         ),
         log_lost,
+    ),
+    Scenario(
+        "log-lost-live",
+        ("events.v1: created anew under a worker, empty or as long",),
+        log_lost_live,
+        needs=Needs(within=240.0),
     ),
     Scenario(
         "partition-count-set-otherwise",

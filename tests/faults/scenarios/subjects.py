@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 
 import msgspec
@@ -13,6 +14,7 @@ from tests.faults.commanding import command
 from tests.faults.load import Event, Load, Sent, without
 from tests.faults.logs import read, tail
 from tests.faults.scenario import NotExact, Scenario
+from tests.faults.scenarios.kills import feed_until
 from tests.faults.settling import rest
 from tests.faults.world import World
 
@@ -40,9 +42,9 @@ async def attributed_late(world: World, rng: Random) -> None:
     merges = [*_chain(load, "chain", HOPS), *_chain(load, "long", HOPS + 1), *_circle(load, 3)]
     crowd = [_by(load, "crowd") for _ in range(WAITING + BEYOND)]
     _die_at(world, rng, "detector-0")
-    async with world.feeding(_mixed(rng, sent, [*merges, *crowd])) as feeding:
-        await feeding.reached(rng.uniform(0.5, 0.9))
-        world.kill("detector-0")
+    async with world.feeding(_mixed(rng, sent, [*merges, *crowd])):
+        pass
+    await feed_until(world, partial(_fewer, world, 0))
     last = [_use(load, account) for account in ("chain_0", "long_0", "round_0") for _ in range(9)]
     last.append(Sent("http", _joined(load, "crowd", "chain_0")))
     async with world.feeding(last):
@@ -64,12 +66,14 @@ async def erased(world: World, rng: Random) -> None:
     gone = ("erased_one", "erased_two")
     async with world.feeding(_mixed(rng, sent, _life(load, gone, load.now))):
         pass
-    _die_at(world, rng, "detector-0")
-    async with world.feeding(2_500) as feeding:
+    async with world.feeding(2_500):
+        _die_at(world, rng, "detector-0")
         for words in (("account", gone[0]), ("person", "erased_who"), ("account", gone[1])):
-            await feeding.further(0.15)
-            world.kill("detector-0")
+            left = len(world.arming.left("detector-0"))
             await command(world, "erase", *words, "--yes")
+            # At any moment of the erasure, or after it: but each has one of its own.
+            await feed_until(world, partial(_fewer, world, left))
+        await feed_until(world, partial(_fewer, world, 0))
         for name in (load.account, load.account):
             await command(world, "erase", "account", name, "--yes", says="is erased")
         await command(world, "erase", "person", load.person, "--yes", says="is erased")
@@ -77,6 +81,11 @@ async def erased(world: World, rng: Random) -> None:
         world.kill("detector-0")
     await rest(world)
     await _require_forgotten(world, (*gone, "erased_who"))
+
+
+def _fewer(world: World, left: int) -> bool:
+    """Tell whether fewer deaths are left than there were, or none."""
+    return len(world.arming.left("detector-0")) < max(1, left)
 
 
 def _die_at(world: World, rng: Random, name: str) -> None:

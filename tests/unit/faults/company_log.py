@@ -62,6 +62,15 @@ class Message(NamedTuple):
     value: bytes
 
 
+class Record(NamedTuple):
+    """One record of a topic with keys."""
+
+    offset: int
+    appended: int
+    value: bytes | None
+    key: bytes
+
+
 class Owned:
     """One partition, its log, and what its owner has stored and sent."""
 
@@ -72,6 +81,7 @@ class Owned:
         self.stored: dict[str, bytes] = {}
         self.alerts: list[bytes] = []
         self.rejects: list[bytes] = []
+        self.summaries: list[Record] = []
         self.unsent: list[tuple[str, bytes]] = []
         self.arriving: list[Entry] = []
         self.replayed = 0
@@ -109,6 +119,9 @@ class Owned:
         self.stored = {key: value for key, value in merged.items() if value is not None}
         self.alerts += [alert_records.encode(one) for one in cut.alerts]
         self.rejects += [msgspec.json.encode(one) for one in cut.rejects]
+        for key, value in cut.summaries:
+            record = Record(len(self.summaries), 0, value, key.encode())
+            self.summaries.append(record)
 
     def crash(self) -> None:
         """Forget what is not stored; what had been sent since will be sent again."""
@@ -272,6 +285,10 @@ class Sim:
             rejects=[raw for one in self.owned for raw in one.rejects],
             stamps={n: one.partition.stamp for n, one in enumerate(self.owned)},
         )
+
+    def summaries(self) -> Mapping[int, list[Record]]:
+        """Return what was written of accounts for people, by partition."""
+        return {n: one.summaries for n, one in enumerate(self.owned)}
 
     def logs(self) -> Mapping[int, list[Message]]:
         """Return the logs by partition."""

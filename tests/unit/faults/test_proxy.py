@@ -123,10 +123,11 @@ async def test_the_answer_to_one_kind_of_request_is_withheld_until_the_network_h
         assert await client.answer() == named(1)
         # Whatever comes after it on the same connection waits too: answers keep their order.
         assert await client.silent()
-        assert broker.asked == [1, 2, 3]
+        assert (broker.asked, proxy.withheld) == ([1, 2, 3], 1)
         proxy.heal()
         assert await client.answer() == produced(2, 7, {0: 0, 3: 0})
         assert await client.answer() == named(3)
+        assert proxy.withheld == 0
 
 
 async def test_the_nth_answer_is_rewritten_although_the_broker_has_taken_the_records() -> None:
