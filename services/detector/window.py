@@ -241,8 +241,10 @@ def _swings(row: Row, last: int) -> bytes:
     line = row.lines[0]
     if len(row.lines) > 1 or not line.swings:
         return _UNKNOWN
-    newest = (last - (line.week * 7 + 3)) // 7
+    newest, beyond = divmod(last - (line.week * 7 + 3), 7)
     known = line.swings.tobytes()
-    if newest < 0:
-        known, newest = known[: _WIDTH * newest], 0
+    if newest < 0 or (newest == 0 and not beyond):
+        # That of the judged day is kept while it is judged: whether it is there yet says nothing.
+        own = int(not beyond)
+        known, newest = known[: _WIDTH * (newest - own)], own
     return (_UNKNOWN + known + _UNKNOWN[: _WIDTH * newest])[-len(_UNKNOWN) :]

@@ -44,7 +44,7 @@ class Series:
             0..days. Earlier columns hold 0 and must be treated as not existing.
         swings: Shape (accounts, SWING_WEEKS); column k is the squared log deviation of the 28-day
             ratio taken at the weekly close that lies k weeks (7k to 7k + 6 days) before `day`;
-            NaN where there is none.
+            NaN where there is none, and of `day` itself.
         active: Shape (accounts,); days with a count in the account's whole life, at least; those
             that have left `counts` are among them.
         whole: Row by row what the row is a part of, over the same days, or None.

@@ -43,8 +43,9 @@ def spans(**outages: list[tuple[int, int]]) -> dict[str, list[tuple[int, int]]]:
 
 @pytest.mark.parametrize(
     "after, column",
-    # a swing taken on a Sunday is of this week until the next Sunday, 7k to 7k + 6 days
-    [(0, 0), (1, 0), (6, 0), (7, 1), (8, 1), (13, 1), (14, 2), (7 * 41 + 6, 41), (7 * 42, None)],
+    # a swing taken on a Sunday is of this week until the next Sunday, 7k to 7k + 6 days; on its own
+    # day it is there or not yet, by what else is judged beside it, and must not show
+    [(0, None), (1, 0), (6, 0), (7, 1), (8, 1), (13, 1), (14, 2), (7 * 41 + 6, 41), (7 * 42, None)],
 )
 def test_a_swing_stands_in_the_column_of_its_age(after: int, column: int | None) -> None:
     made = line(1000)
@@ -62,6 +63,8 @@ def test_an_earlier_day_is_judged_without_the_swings_that_came_after() -> None:
     made.swing(SUNDAY + 7, 0.7)
     (swings,) = window(25, 9).series([row(made)], SUNDAY + 3).swings
     assert (swings[0], np.isnan(swings[1:]).all()) == (0.5, True)
+    (swings,) = window(25, 9).series([row(made)], SUNDAY + 7).swings
+    assert (np.isnan(swings[0]), swings[1], np.isnan(swings[2:]).all()) == (True, 0.5, True)
 
 
 def test_several_lines_are_added_up_day_by_day() -> None:
