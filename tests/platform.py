@@ -24,23 +24,29 @@ _ANY = random.SystemRandom()
 """Not the seed of the tests: several runs of it share the machine's ports."""
 
 
+_GIVEN: set[int] = set()
+"""What is given and not listened on yet looks free; a long run begins anew at half of them."""
+
+
 def free_port() -> int:
-    """Return a loopback port that nothing listens on just now."""
+    """Return a loopback port that nothing listens on just now, and that was not given lately."""
+    if 2 * len(_GIVEN) > len(range(*PORTS)):
+        _GIVEN.clear()
     while True:
         # A port that the system picks may be picked for any outgoing connection before the server
         # that it is meant for has started.
         port = _ANY.randrange(*PORTS)
+        if port in _GIVEN:
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _GIVEN.add(port)
             return port
 
 
 def distinct_ports(count: int) -> list[int]:
     """Return several free ports, no two the same."""
-    found: set[int] = set()
-    while len(found) < count:
-        found.add(free_port())
-    return list(found)
+    return [free_port() for _ in range(count)]
 
 
 def free_ports() -> local.Ports:

@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 LIMIT = 2 * DAY
 """Silence for which the suite's rules ask; see `company.RULES`."""
 
-ACCOUNTS = 2_000
+ACCOUNTS = 4_000
 """In two partitions: judging all of them takes longer than the time between two messages."""
 
 HASTY = {"EBBWATCH_DETECTOR_FLUSH_SECONDS": "0.05"}
