@@ -50,11 +50,11 @@ demo: $(VENV) $(DEMO_KAFKA) ## the product on real data; unattended: make demo A
 bench: $(VENV) $(TEST_KAFKA) ## figures, one JSON line each, beside plain Faust in the same run
 	@$(PYTHON) -m tests.bench $(ARGS)
 
-faults: $(VENV) $(JARS) ## break everything: make faults SEEDS=3 SCENARIO=NAME SEED=17
+faults: $(VENV) $(JARS) $(BESIDE) ## break everything: make faults SEEDS=3 SCENARIO=NAME SEED=17
 	@$(PYTHON) -m tests.faults --seeds $(or $(SEEDS),1) \
 	  $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(SEED),--seed $(SEED))
 
-sabotage: $(VENV) $(JARS) ## break the code on purpose; the suite must notice: make sabotage NAME=...
+sabotage: $(VENV) $(JARS) $(BESIDE) ## break the code on purpose; the suite must notice: make sabotage NAME=...
 	@$(PYTHON) -m tests.faults.sabotage $(NAME)
 
 fuzz: $(VENV) $(TEST_KAFKA) ## bad input for longer: make fuzz SECONDS=3600 TARGET=NAME

@@ -18,12 +18,12 @@ import msgspec
 from schemas import topics
 from services.alerts.cases.partition import Partition as Cases
 from services.detector.partition import Partition
-from services.detector.showing import shown
 from tests.faults import fixtures
 from tests.faults.logs import Log, Message, read, tail
 from tests.faults.scenario import Needs, NotExact, Scenario
 from tests.faults.scenarios.damage import kit
 from tests.faults.tampering import KEEPS_TIMES
+from tests.faults.undisturbed import shown_of
 from tests.faults.world import World
 
 FROZEN: Final = Path(fixtures.__file__).parent / "state-v1.json.gz"
@@ -74,7 +74,7 @@ async def _require_same(world: World, log: Log, then: Mapping[str, Any]) -> None
             )
             afresh = Partition.begin(number, world.partitions, then["horizon"])
             written = [*_folded(afresh, messages)]
-            found += _apart(f"partition {number}", _all(gone_on), _all(afresh))
+            found += _apart(f"partition {number}", shown_of(gone_on), shown_of(afresh))
             known = len(then["alerts"]) if number == then["partition"] else 0
             raised = [_told(one.value or b"") for one in alerts[number]]
             found += _apart(f"alerts {number}", raised, written[known:])
@@ -96,17 +96,6 @@ def _told(raw: bytes) -> tuple[Any, ...]:
     alert = msgspec.json.decode(raw)
     names = ("type", "alert_id", "account", "rule", "day", "fired_at", "severity")
     return tuple(alert[name] for name in names)
-
-
-def _all(partition: Partition) -> dict[str, Any]:
-    """Return all that a partition shows, as plain JSON."""
-    told = {
-        one.id: shown(one, partition.number, partition.stamp, partition.judged_to(one))
-        for one in partition.accounts.values()
-    }
-    told |= {one["subject"]: one["facts"] for one in partition.subjects_shown()}
-    plain: dict[str, Any] = json.loads(json.dumps(told))
-    return plain
 
 
 def _apart(what: str, found: Any, wanted: Any) -> Iterator[str]:
